@@ -1,0 +1,1 @@
+"""Distill's engine: trains a small generative model on a person's own recordings. Importing it loads nothing else."""

@@ -1,0 +1,1 @@
+"""Configuration, data, and the loop that trains."""
