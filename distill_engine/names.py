@@ -1,0 +1,49 @@
+"""Names of runs and models: which are allowed, and which was meant by one that doesn't exist."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from distill_engine.errors import UsageError
+
+LONGEST_NAME = 100
+_forbidden = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if it can be a file's name on any system.
+
+    Raises:
+        UsageError: it is empty, over 100 characters, starts with a dot or a dash, or holds a separator or control
+            character.
+    """
+    hint = f"use up to {LONGEST_NAME} letters, digits, spaces, dots, dashes"
+    if not name.strip():
+        raise UsageError("a name must not be empty", hint)
+    if len(name) > LONGEST_NAME or len(name.encode(errors="replace")) > 2 * LONGEST_NAME:
+        raise UsageError(f"the name {name[:20]!r}… is too long", hint)
+    if name[0] in ".-" or name != name.strip():
+        raise UsageError(f"the name {name!r} must not start with a dot or a dash, nor have spaces at its ends", hint)
+    if _forbidden.search(name):
+        raise UsageError(f"the name {name!r} holds a character that a file's name can't", hint)
+    return name
+
+
+def name_from(text: str) -> str:
+    """Return a name made of what is allowed in `text`, such as that of a folder; `run` where nothing is."""
+    cleaned = _forbidden.sub(" ", text).strip().lstrip(".- ").strip()
+    while len(cleaned.encode()) > LONGEST_NAME:
+        cleaned = cleaned[:-1].strip()
+    return cleaned or "run"
+
+
+def nearest_words(asked: str, known: Sequence[str], what: str) -> str:
+    """Return a hint that names what was probably meant, or what there is."""
+    close = difflib.get_close_matches(asked, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {', '.join(close)}?"
+    if known:
+        return f"there {'is' if len(known) == 1 else 'are'} {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
+    return f"there are no {what} yet"

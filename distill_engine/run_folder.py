@@ -1,0 +1,251 @@
+"""A run's folder: the names inside it, making one, finding one, its event log, and the lock its only writer holds.
+
+The lock is a POSIX record lock, not flock: a forked helper doesn't inherit it, so a killed worker's run is free at once,
+and a reader can ask who holds it (F_GETLK) without ever taking it. Such a lock falls with *any* close of the file in its
+process, so only `RunLock` ever opens the file there.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from distill_engine import atomic, home
+from distill_engine.errors import DistillError, NotFoundError
+from distill_engine.events import Event, encode
+from distill_engine.names import checked_name, nearest_words
+
+RUN_FILE = "run.json"
+EVENTS_FILE = "events.jsonl"
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was started with and must be resumed with; stands in `run.json`.
+
+    `precision` and `device` are what `auto` came to, `threads` those of the arithmetic: another number changes the bytes
+    of the result. `start_from` is the model training went on from, or empty.
+    """
+
+    id: str
+    name: str
+    dataset: str
+    created: float
+    preset: str
+    device: str
+    precision: str
+    threads: int
+    seed: int
+    start_from: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The names inside a run's folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder."""
+        return self.path.name
+
+    @property
+    def run_file(self) -> Path:
+        """What the run was started with, as JSON."""
+        return self.path / RUN_FILE
+
+    @property
+    def config_file(self) -> Path:
+        """The run's own copy of its configuration, with what `auto` came to."""
+        return self.path / "config.toml"
+
+    @property
+    def events_file(self) -> Path:
+        """Every event, one line each."""
+        return self.path / EVENTS_FILE
+
+    @property
+    def worker_log(self) -> Path:
+        """What a person isn't shown: tracebacks and libraries' warnings."""
+        return self.path / "worker.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def previews(self) -> Path:
+        """The folder of previews, one folder a preview."""
+        return self.path / "previews"
+
+    @property
+    def lock_file(self) -> Path:
+        """The file whose lock the only writer holds."""
+        return self.path / "lock"
+
+    def info(self) -> RunInfo:
+        """Read `run.json`.
+
+        Raises:
+            DistillError: it is missing or broken.
+        """
+        try:
+            return msgspec.json.decode(self.run_file.read_bytes(), type=RunInfo)
+        except (OSError, msgspec.DecodeError) as error:
+            raise DistillError(f"{self.run_file} can't be read: {error}", "the run can't be resumed") from None
+
+    def write_info(self, info: RunInfo) -> None:
+        """Make `run.json` hold `info`."""
+        atomic.write_bytes(self.run_file, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+
+
+def create(name: str) -> RunFolder:
+    """Make a new run folder; where the name is taken it gets `-2`, `-3`, and so on."""
+    runs = home.runs_folder()
+    wanted = checked_name(name)
+    number = 1
+    while True:
+        folder = RunFolder(runs / (wanted if number == 1 else f"{wanted}-{number}"))
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise DistillError(f"no run folder can be made in {runs}: {error.strerror}", "see DISTILL_HOME") from None
+        else:
+            return folder
+
+
+def new_id() -> str:
+    """Return a name for a run that no other run on any machine has."""
+    return uuid.uuid4().hex[:12]
+
+
+def list_runs() -> list[RunFolder]:
+    """Return every run folder, the newest first."""
+    runs = home.runs_folder()
+    if not runs.is_dir():
+        return []
+    folders = [RunFolder(path) for path in runs.iterdir() if (path / RUN_FILE).is_file()]
+    return sorted(folders, key=lambda folder: folder.run_file.stat().st_mtime, reverse=True)
+
+
+def find(run: str) -> RunFolder:
+    """Return the run of that name, id or path.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    runs = list_runs()
+    for folder in runs:
+        if folder.name == run:
+            return folder
+    for candidate in (RunFolder(Path(run)), RunFolder(Path(run).parent)):
+        if candidate.run_file.is_file() and os.sep in run:
+            return RunFolder(candidate.path.resolve())
+    for folder in runs:
+        if folder.info().id == run:
+            return folder
+    raise NotFoundError(f"there is no run {run!r}", nearest_words(run, [folder.name for folder in runs], "runs"))
+
+
+class EventLog:
+    """Appends events to a run's log, numbering them. Only the holder of the run's lock may make one.
+
+    A line goes out in one write, so a reader sees whole lines but for a last one torn by a kill; opening the log cuts
+    such a line off.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._descriptor = os.open(folder.events_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self.last_seq = self._mend()
+
+    def append(self, event: Event) -> Event:
+        """Write the event with the next `seq` and the time; return it as written."""
+        numbered = msgspec.structs.replace(event, seq=self.last_seq + 1, time=time.time())
+        line = encode(numbered)
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.last_seq = numbered.seq
+        return numbered
+
+    def close(self) -> None:
+        """Make what was written durable and let go of the file."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def _mend(self) -> int:
+        """Cut a torn last line off; return the `seq` of the last whole one, 0 where there is none."""
+        size = os.fstat(self._descriptor).st_size
+        block, tail = 1 << 16, b""
+        while size - len(tail) > 0 and tail.count(b"\n") < 2:
+            start = max(0, size - len(tail) - block)
+            tail = os.pread(self._descriptor, size - len(tail) - start, start) + tail
+        whole = tail.rfind(b"\n") + 1
+        if whole < len(tail):
+            os.ftruncate(self._descriptor, size - (len(tail) - whole))
+        lines = tail[:whole].splitlines()
+        return int(msgspec.json.decode(lines[-1])["seq"]) if lines else 0
+
+
+class RunLock:
+    """The right to write into a run folder, held until `release` or the end of the process, however it ends."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise DistillError(
+                f"run {folder.name} is being trained by process {lock_holder(folder)}",
+                "wait until it ends, or end it first",
+            ) from None
+
+    def release(self) -> None:
+        """Let another process write."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def lock_holder(folder: RunFolder) -> int | None:
+    """Return the process id that holds the run's lock, None where nobody does. Asks, and never takes it.
+
+    A process on another machine is told by -1 or by an id that means nothing here: only that there is one is certain.
+    The process that holds the lock itself must not ask.
+    """
+    # struct flock, see fcntl(2): Linux has type, whence, start, length, pid; macOS start, length, pid, type, whence.
+    linux = sys.platform.startswith("linux")
+    layout = "hhqqi4x" if linux else "qqihh"
+    question = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if linux else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+    try:
+        descriptor = os.open(folder.lock_file, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        answer = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *question)))
+    finally:
+        os.close(descriptor)
+    kind, holder = (answer[0], answer[4]) if linux else (answer[3], answer[2])
+    return None if kind == fcntl.F_UNLCK else holder
