@@ -1,0 +1,70 @@
+"""Mel bands as both directions of the spectrogram need them: filters over an FFT's bins, and where each band lies.
+
+The mel scale is Fant's (1968), ln(1 + f / 1 kHz): with 128 bands up to 24 kHz its narrowest band is about as wide as a
+bin of the default FFT, so that no band is spent on what the FFT can't tell apart. The filters sum to one at every bin,
+from 0 Hz to half the sample rate, so the bands share out the whole power and lose none of it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill_engine.training.config import ComplexSpectrogramConfig
+
+CORNER_HZ = 1000.0
+"""Below it bands are about equally wide, above it they widen with frequency."""
+
+_STEPS_PER_BIN = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelBands:
+    """The bands of one configuration, float32, on the CPU."""
+
+    filters: Tensor
+    """[n_mels, bins]: each bin's share of power by band; every column sums to 1."""
+
+    centres: Tensor
+    """[n_mels]: where each band is highest, in Hz."""
+
+    reach: Tensor
+    """[n_mels]: the distance from the centre, in Hz, that an offset of 1 in the second channel stands for."""
+
+    bins: Tensor
+    """[bins]: frequency of each bin, in Hz."""
+
+
+@functools.lru_cache(maxsize=8)
+def mel_bands(config: ComplexSpectrogramConfig) -> MelBands:
+    """The bands of `config`: triangles on the mel scale, the lowest and highest flat to the end of the spectrum."""
+    rate, bin_count = config.sample_rate, config.n_fft // 2 + 1
+    bin_width = rate / config.n_fft
+    edges = _mel_spaced(config.n_mels + 2, rate / 2)
+    bins = torch.arange(bin_count, dtype=torch.float64) * bin_width
+    spread = torch.minimum(edges[1:-1] - edges[:-2], edges[2:] - edges[1:-1])
+    return MelBands(
+        filters=_triangles(bins, bin_width, edges).float(),
+        centres=edges[1:-1].float(),
+        # A tone is seen in bands as far off as the Hann window's main lobe reaches: two bins more than the band.
+        reach=(spread.clamp(min=bin_width) + 2 * bin_width).float(),
+        bins=bins.float(),
+    )
+
+
+def _mel_spaced(count: int, highest: float) -> Tensor:
+    top = torch.log1p(torch.tensor(highest / CORNER_HZ, dtype=torch.float64))
+    mels = torch.linspace(0.0, 1.0, count, dtype=torch.float64) * top
+    return torch.expm1(mels) * CORNER_HZ
+
+
+def _triangles(bins: Tensor, bin_width: float, edges: Tensor) -> Tensor:
+    """[bands, bins]: each triangle's mean over each bin's width, so that one narrower than a bin isn't missed."""
+    inside = (torch.arange(_STEPS_PER_BIN, dtype=torch.float64) + 0.5) / _STEPS_PER_BIN - 0.5
+    points = (bins[:, None] + inside * bin_width)[None].clamp(edges[1], edges[-2])
+    low, centre, high = (e[:, None, None] for e in (edges[:-2], edges[1:-1], edges[2:]))
+    rising, falling = (points - low) / (centre - low), (high - points) / (high - centre)
+    return torch.minimum(rising, falling).clamp(min=0.0).mean(dim=2)

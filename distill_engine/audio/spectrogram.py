@@ -1,0 +1,165 @@
+"""Waveform to the two-channel spectrogram and back: log mel magnitude, and instantaneous frequency of each band.
+
+Frequency is read from each frame alone, by reassignment (Auger and Flandrin 1995), not from the phase advance between
+frames: it needs no predecessor, can't wrap, and makes a recording analysed in blocks equal to one analysed whole.
+The way back is `synthesise`, in its own module, re-exported here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill_engine.audio.mel import MelBands, mel_bands
+from distill_engine.audio.synthesis import MAGNITUDE_FLOOR, SINE_POWER, synthesise
+from distill_engine.training.config import ComplexSpectrogramConfig
+
+__all__ = ["MAGNITUDE_FLOOR", "Normalisation", "StreamingAnalyser", "analyse", "synthesise"]
+
+_FRAMES_AT_ONCE = 256
+"""Bounds the memory of analysis: about 15 MB with the default configuration."""
+
+
+@torch.no_grad()
+def analyse(waveform: Tensor, config: ComplexSpectrogramConfig) -> Tensor:
+    """The raw spectrogram of `waveform` [n] at 48 kHz: float32 [2, n_mels, n // hop_length + 1], on the same device.
+
+    Channel 0 is the natural log of the mel magnitude: near 0 for a sine at full scale, never under `MAGNITUDE_FLOOR`.
+    Channel 1 is the power-weighted instantaneous frequency less the band's centre, in units of the band's reach
+    (`MelBands.reach`), in [-1, 1], and 0 in bands under `config.if_masking_threshold`. Frames are centred on multiples
+    of the hop, with silence before and after the recording. Raises ValueError on samples that aren't finite.
+    """
+    analyser = StreamingAnalyser(config)
+    return torch.cat([analyser.push(waveform), analyser.finish()], dim=2)
+
+
+class StreamingAnalyser:
+    """`analyse` for a recording that comes in blocks of any size; keeps less than a window of samples between them."""
+
+    def __init__(self, config: ComplexSpectrogramConfig) -> None:
+        self._config = config
+        self._pending: Tensor | None = None
+        self._samples = 0
+        self._frames = 0
+        self._finished = False
+
+    @torch.no_grad()
+    def push(self, samples: Tensor) -> Tensor:
+        """The frames [2, n_mels, k] that the next `samples` [n] complete; k may be 0.
+
+        Raises ValueError after `finish`, and on samples that aren't finite.
+        """
+        if self._finished:
+            raise ValueError("the analyser is finished: no more samples can be pushed")
+        if samples.ndim != 1:
+            raise ValueError(f"samples must be one-dimensional (mono), not of shape {tuple(samples.shape)}")
+        if not torch.isfinite(samples).all():
+            raise ValueError("samples must be finite")
+        self._samples += samples.numel()
+        return self._advance(samples.float())
+
+    @torch.no_grad()
+    def finish(self) -> Tensor:
+        """The last frames [2, n_mels, k], those that reach past the end. Raises ValueError when called twice."""
+        if self._finished:
+            raise ValueError("the analyser is finished already")
+        self._finished = True
+        left = self._samples // self._config.hop_length + 1 - self._frames
+        held = 0 if self._pending is None else self._pending.numel()
+        missing = self._config.n_fft + (left - 1) * self._config.hop_length - max(held, self._config.n_fft // 2)
+        device = torch.device("cpu") if self._pending is None else self._pending.device
+        return self._advance(torch.zeros(max(missing, 0), device=device))
+
+    def _advance(self, samples: Tensor) -> Tensor:
+        window, hop = self._config.n_fft, self._config.hop_length
+        before = samples.new_zeros(window // 2) if self._pending is None else self._pending
+        signal = torch.cat([before, samples])
+        count = max((signal.numel() - window) // hop + 1, 0)
+        self._frames += count
+        self._pending = signal[count * hop :].clone()
+        if count == 0:
+            return signal.new_zeros(2, self._config.n_mels, 0)
+        frames = signal.unfold(0, window, hop)
+        parts = [frames[at : at + _FRAMES_AT_ONCE] for at in range(0, count, _FRAMES_AT_ONCE)]
+        return torch.cat([_spectrogram(part, self._config) for part in parts], dim=2)
+
+
+def _spectrogram(frames: Tensor, config: ComplexSpectrogramConfig) -> Tensor:
+    """Raw spectrogram [2, n_mels, t] of samples already cut into frames [t, n_fft].
+
+    With the Hann window h and its derivative dh, a sine at w0 gives X_dh = j (w - w0) X_h, hence its frequency in each
+    bin (Auger and Flandrin 1995) is w - Im(X_dh conj(X_h)) / |X_h|^2. The mean over a band weighted by |X_h|^2 takes no
+    division a bin, so bins without power do no harm.
+    """
+    tools = _analysis_tools(config, frames.device)
+    with torch.autocast(frames.device.type, enabled=False):
+        spectrum, slope = torch.fft.rfft(frames * tools.window), torch.fft.rfft(frames * tools.derivative)
+        power = spectrum.real.square() + spectrum.imag.square()
+        deviation = spectrum.imag * slope.real - spectrum.real * slope.imag
+        band_power = power @ tools.filters
+        moment = (power * tools.bands.bins.to(frames.device) + deviation) @ tools.filters
+    offset = moment / band_power.clamp(min=torch.finfo(torch.float32).tiny) - tools.centres
+    heard = band_power >= 10 ** (config.if_masking_threshold / 10)
+    frequency = torch.where(heard, (offset / tools.reach).clamp(-1.0, 1.0), 0.0)
+    magnitude = (band_power.clamp(min=math.exp(2 * MAGNITUDE_FLOOR)).log() / 2).clamp(min=MAGNITUDE_FLOOR)
+    return torch.stack([magnitude.T, frequency.T])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AnalysisTools:
+    bands: MelBands
+    window: Tensor
+    """[n_fft]: periodic Hann, scaled so that a sine at full scale has a power of 1 over all bins."""
+    derivative: Tensor
+    """[n_fft]: the window's derivative, scaled so that deviation comes out in Hz."""
+    filters: Tensor
+    """[bins, n_mels]"""
+    centres: Tensor
+    reach: Tensor
+
+
+@functools.lru_cache(maxsize=8)
+def _analysis_tools(config: ComplexSpectrogramConfig, device: torch.device) -> _AnalysisTools:
+    bands, size = mel_bands(config), config.n_fft
+    angle = 2 * math.pi * torch.arange(size, dtype=torch.float64) / size
+    scale = 2 / (size / 2) / math.sqrt(SINE_POWER)
+    per_sample = config.sample_rate / (2 * math.pi)
+    return _AnalysisTools(
+        bands=bands,
+        window=(scale * (0.5 - 0.5 * angle.cos())).float().to(device),
+        derivative=(scale * per_sample * math.pi / size * angle.sin()).float().to(device),
+        filters=bands.filters.T.contiguous().to(device),
+        centres=bands.centres.to(device),
+        reach=bands.reach.to(device),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalisation:
+    """How raw magnitudes become what the model sees: starting at 0, so that its Softplus can make every one of them."""
+
+    magnitude_floor: float
+    """The raw log magnitude that becomes 0."""
+
+    magnitude_scale: float
+    """How many nepers of log magnitude make 1; greater than 0."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.magnitude_floor) and math.isfinite(self.magnitude_scale)):
+            raise ValueError("magnitude_floor and magnitude_scale must be finite")
+        if self.magnitude_scale <= 0:
+            raise ValueError(f"magnitude_scale must be greater than 0, not {self.magnitude_scale}")
+
+    def normalise(self, raw: Tensor) -> Tensor:
+        """Raw spectrograms [..., 2, n_mels, t] as the model sees them: magnitude from 0 up, frequency in [-1, 1]."""
+        magnitude = (raw[..., 0, :, :] - self.magnitude_floor) / self.magnitude_scale
+        return torch.stack([magnitude.clamp(min=0.0), raw[..., 1, :, :]], dim=-3)
+
+    def denormalise(self, normalised: Tensor) -> Tensor:
+        """The raw spectrograms [..., 2, n_mels, t] of the model's; values it shouldn't make are brought into range."""
+        magnitude = normalised[..., 0, :, :].clamp(min=0.0) * self.magnitude_scale + self.magnitude_floor
+        return torch.stack([magnitude, normalised[..., 1, :, :].clamp(-1.0, 1.0)], dim=-3)
