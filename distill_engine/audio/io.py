@@ -1,0 +1,208 @@
+"""Read and write recordings through soundfile: blockwise, so that an hour takes no more memory than a minute.
+
+soundfile and numpy are imported on use, because commands that only list files must start at once. What a file holds
+is told by its content; its suffix only says whether it is worth opening.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_engine import atomic
+from distill_engine.errors import DistillError
+from distill_engine.words import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import soundfile
+
+RECORDING_SUFFIXES = frozenset({".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
+_BLOCK_SAMPLES = 1 << 22  # of all channels together: 16 MiB, whatever a header says of channels and rate
+_WRITE_FRAMES = 1 << 14  # libsndfile crashes the process on one long Ogg write (60 s)
+_WRITABLE = {"wav": "FLOAT", "flac": "PCM_24", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
+_FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
+
+
+class RecordingError(DistillError):
+    """A recording that can't be read or written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingHeader:
+    """What a recording says of itself."""
+
+    frames: int
+    """Samples in a channel; for MP3 what its header or its length in bytes suggests."""
+    sample_rate: int
+    """Hz."""
+    channels: int
+    format: str
+    """libsndfile's name of the container, such as WAV, WAVEX, AIFF, FLAC, OGG or MP3."""
+    subtype: str
+    """libsndfile's name of the encoding, such as PCM_16, FLOAT, VORBIS or OPUS."""
+
+
+def looks_like_recording(path: Path) -> bool:
+    """Say whether the name's suffix is one of a recording; the file isn't touched."""
+    return path.suffix.lower() in RECORDING_SUFFIXES
+
+
+def read_header(path: Path) -> RecordingHeader:
+    """Return what the file's header says; RecordingError where it can't be opened."""
+    with _opened(path) as file:
+        return _header(file)
+
+
+def read_blocks(path: Path, seconds: float = 30.0, start_frame: int = 0) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the recording from `start_frame` on as blocks [frames, channels] float32, one after the other.
+
+    A block lasts `seconds`, or less where it would exceed 16 MiB. Full scale is 1.0, and float or lossy files may go
+    beyond. A start at or past the end yields nothing. RecordingError where the file can't be opened or decoded.
+    """
+    if start_frame < 0 or not seconds > 0:
+        raise ValueError(f"start_frame must be 0 or more and seconds above 0, not {start_frame} and {seconds}")
+    with _opened(path) as file:
+        yield from _blocks(path, file, seconds, start_frame)
+
+
+def write_recording(
+    path: Path,
+    samples: npt.NDArray[Any],
+    sample_rate: int,
+    format: str = "",  # noqa: A002 - the word the command line has for it
+    subtype: str = "",
+) -> int:
+    """Write samples [n] or [n, channels] whole or not at all; return how many were held at full scale.
+
+    `format` is wav, flac, ogg or mp3, by default what the path's suffix says (wav where it has none); `subtype` is one
+    of libsndfile's names, by default float for wav, 24 bits for flac, Vorbis for ogg. Float files keep every value. All
+    others know nothing beyond full scale (1.0): there a sample beyond is held at it, the level of the rest isn't
+    changed, and no value wraps around. RecordingError for another format, a rate or number of channels the format
+    hasn't got, samples that aren't finite, and a place that can't be written.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    chosen, encoding = _chosen_format(path, format, subtype)
+    frames = samples[:, None] if samples.ndim == 1 else samples
+    if frames.ndim != 2:
+        raise ValueError(f"samples must be [n] or [n, channels], not {list(samples.shape)}")
+    if not np.isfinite(frames).all():
+        raise RecordingError(f"{shown(str(path))} wasn't written: its samples aren't all finite numbers.")
+    _check_format(path, chosen, encoding, sample_rate, frames.shape[1])
+    return _write_whole(path, frames, sample_rate, chosen, encoding)
+
+
+def tidy_reason(error: Exception) -> str:
+    """Return what libsndfile or the system said as a clause without file names and punctuation around it."""
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    words = str(getattr(error, "error_string", error)).strip().rstrip(".!")
+    words = re.sub(r"^Error\s*(in \w+ file\.|:)\s*", "", words)
+    return shown(words[:1].lower() + words[1:]) or "libsndfile can't decode it"
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open for reading, telling the format by content; raises OSError or soundfile.SoundFileError."""
+    import soundfile  # noqa: PLC0415
+
+    # As bytes: soundfile encodes a str strictly, and fails on a name that isn't UTF-8.
+    return soundfile.SoundFile(os.fsencode(path))
+
+
+def _opened(path: Path) -> soundfile.SoundFile:
+    import soundfile  # noqa: PLC0415
+
+    try:
+        with path.open("rb"):
+            pass  # libsndfile says "System error" for whatever the system answers
+        return open_sound(path)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(
+        f"{shown(str(path))} can't be read as a recording: {tidy_reason(error)}.",
+        "Distill reads WAV, AIFF, FLAC, Ogg Vorbis, Opus and MP3.",
+    )
+
+
+def _header(file: soundfile.SoundFile) -> RecordingHeader:
+    return RecordingHeader(
+        frames=file.frames,
+        sample_rate=file.samplerate,
+        channels=file.channels,
+        format=file.format,
+        subtype=file.subtype,
+    )
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, seconds: float, start: int) -> Iterator[npt.NDArray[np.float32]]:
+    import soundfile  # noqa: PLC0415
+
+    length = max(1, min(math.ceil(seconds * file.samplerate), _BLOCK_SAMPLES // file.channels))
+    if start >= file.frames:
+        return
+    try:
+        file.seek(start)
+        while len(block := file.read(length, dtype="float32", always_2d=True)):
+            yield block
+    except soundfile.SoundFileError as error:
+        raise _unreadable(path, error) from error
+
+
+def _chosen_format(path: Path, name: str, subtype: str) -> tuple[str, str]:
+    chosen = (name or path.suffix.lstrip(".") or "wav").lower()
+    if chosen not in _WRITABLE:
+        raise RecordingError(
+            f"Distill doesn't write {shown(chosen)!r} files.", f"Choose one of {', '.join(sorted(_WRITABLE))}."
+        )
+    return chosen, (subtype or _WRITABLE[chosen]).upper()
+
+
+def _check_format(path: Path, chosen: str, encoding: str, sample_rate: int, channels: int) -> None:
+    import soundfile  # noqa: PLC0415
+
+    if not soundfile.check_format(chosen, encoding):
+        known = ", ".join(soundfile.available_subtypes(chosen))
+        raise RecordingError(f"{shown(encoding)} isn't an encoding of {chosen} files.", f"Choose one of {known}.")
+    if not (0 < sample_rate <= 655_350 and 0 < channels <= 1024):
+        raise RecordingError(f"{shown(str(path))} can't be written at {sample_rate} Hz with {channels} channels.")
+
+
+def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen: str, encoding: str) -> int:
+    import soundfile  # noqa: PLC0415
+
+    try:
+        with (
+            atomic.replacing(path) as temporary,
+            soundfile.SoundFile(
+                os.fsencode(temporary), "w", sample_rate, frames.shape[1], encoding, format=chosen.upper()
+            ) as file,
+        ):
+            return _write_blocks(file, frames, held=encoding not in _FLOAT_SUBTYPES)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise RecordingError(
+            f"{shown(str(path))} couldn't be written: {tidy_reason(error)}.",
+            f"It was to hold {frames.shape[1]} channel(s) at {sample_rate} Hz as {chosen}.",
+        ) from error
+
+
+def _write_blocks(file: soundfile.SoundFile, frames: npt.NDArray[Any], *, held: bool) -> int:
+    import numpy as np  # noqa: PLC0415
+
+    beyond = 0
+    for start in range(0, len(frames), _WRITE_FRAMES):
+        block = np.ascontiguousarray(frames[start : start + _WRITE_FRAMES], dtype=np.float32)
+        if held:
+            beyond += int((np.abs(block) > 1.0).sum())
+            block = np.clip(block, -1.0, 1.0)
+        file.write(block)
+    return beyond
