@@ -1,0 +1,500 @@
+"""From a scanned folder to spectrograms on disk: split, copies, analysis, statistics; only what changed is made anew.
+
+The decision: the cache holds raw values under names made from all that they depend on. So normalisation, split and
+batch size may change without analysing anything again, and two processes at once write the same bytes to the same
+names. One recording is streamed at a time, on one thread: memory doesn't grow with its length, and the bytes don't
+depend on how many cores there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from distill_engine import atomic
+from distill_engine.audio import cache as cache_files
+from distill_engine.audio.augmentation import CopyParameters, colour, draw_copies, warp
+from distill_engine.audio.cache import CacheEntry, Runs
+from distill_engine.audio.io import RecordingError
+from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, Normalisation, StreamingAnalyser
+from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
+from distill_engine.datasets import Recording, Scan
+from distill_engine.errors import DatasetError, DistillError, StopRequestedError
+from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
+from distill_engine.words import encodable, shown
+
+CACHE_VERSION = 1
+"""Raised with every change to what analysis or augmentation make of the same recording and settings."""
+
+_BELOW_LOUDEST_DB = 60.0
+_SILENCE_DB = (-90.0, -70.0)  # the threshold's limits: above the noise of 16 bits, below what one hears of a decay
+_SILENCE_SECONDS = 0.5
+_ATTACK_SECONDS, _DECAY_SECONDS = 0.05, 0.1  # kept around sound
+
+Progress = Callable[[int, int, str], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedItem:
+    """A recording, or a copy of one, ready to draw windows from."""
+
+    recording: Recording
+    copy: int
+    """0 for the recording itself, else the copy's number."""
+    parameters: CopyParameters
+    """What was done to the recording to make the copy."""
+    entry: CacheEntry
+    """Its raw spectrogram in the cache."""
+    runs: Runs
+    """The frames that windows may be drawn from; each run holds at least one window."""
+
+    @property
+    def usable_frames(self) -> int:
+        """How many frames the runs have."""
+        return sum(stop - start for start, stop in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedRecording:
+    """A recording that the scan found good and that couldn't be prepared all the same."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedCorpus:
+    """All that training draws from."""
+
+    training: tuple[PreparedItem, ...]
+    validation: tuple[PreparedItem, ...]
+    """Unaltered recordings, or parts of them, that no training item holds; may be empty."""
+    normalisation: Normalisation
+    """From the training items alone."""
+    split_by_time: bool
+    """Whether validation is the end of a recording whose beginning is trained on."""
+    skipped: tuple[SkippedRecording, ...]
+    notes: tuple[str, ...]
+    """Sentences a person should read, such as why there is no validation."""
+    made: int
+    """Spectrograms that were analysed now."""
+    reused: int
+    """Spectrograms that were in the cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    recording: Recording
+    copy: int
+    parameters: CopyParameters
+    key: str
+    validation: bool
+
+
+def preprocess_complex_spectrograms(
+    scan: Scan,
+    config: TrainingConfig,
+    cache: Path,
+    *,
+    on_progress: Progress = lambda _done, _total, _name: None,
+    should_stop: ShouldStop = lambda: False,
+) -> PreparedCorpus:
+    """Bring the scan's usable recordings, and copies of those for training, into the cache; return what to train on.
+
+    `on_progress(done, total, name)` follows each spectrogram, made or found; `should_stop()` is asked for every few
+    seconds of audio, and a yes ends in StopRequestedError with all that was finished kept. DatasetError where nothing
+    usable is left, DistillError where the cache can't be written.
+    """
+    cache_files.remove_abandoned(cache)
+    jobs = _plan(scan.used, config)
+    work = _Work(config.complex_spectrogram, cache, should_stop)
+    with _one_thread():
+        items = work.prepare(jobs, on_progress)
+    by_time = len({item.recording.digest for item, _ in items}) < 2
+    training = [item for item, job in items if by_time or not job.validation]
+    validation = [item for item, job in items if not by_time and job.validation]
+    if not training:
+        reasons = "; ".join(f"{shown(skipped.name)}: {skipped.reason}" for skipped in work.skipped)
+        raise DatasetError(f"No recording in {shown(str(scan.folder))} can be trained on. {reasons}".rstrip())
+    if by_time and config.val_fraction > 0:
+        training, validation = _split_in_time(training, config)
+    corpus = PreparedCorpus(
+        training=tuple(training),
+        validation=tuple(validation),
+        normalisation=_normalisation(training),
+        split_by_time=by_time and bool(validation),
+        skipped=tuple(work.skipped),
+        notes=_notes(by_time, validation, config),
+        made=work.made,
+        reused=len(items) - work.made,
+    )
+    _write_index(scan, config, cache, corpus)
+    return corpus
+
+
+def split_recordings(
+    recordings: Sequence[Recording], seed: int, val_fraction: float
+) -> tuple[tuple[Recording, ...], tuple[Recording, ...]]:
+    """Return the recordings to train on and those to validate with, each in the order given.
+
+    Equal files stay together. About `val_fraction` of the distinct files go to validation: at least one and never
+    all, but none where `val_fraction` is 0 or there are fewer than two. Which ones depends on seed and content alone.
+    """
+    digests = {recording.digest for recording in recordings}
+    if val_fraction == 0 or len(digests) < 2:
+        return tuple(recordings), ()
+    wanted = min(max(round(len(digests) * val_fraction), 1), len(digests) - 1)
+    ranked = sorted(digests, key=lambda digest: hashlib.blake2b(f"{seed}:{digest}".encode()).digest())
+    chosen = set(ranked[:wanted])
+    return (
+        tuple(recording for recording in recordings if recording.digest not in chosen),
+        tuple(recording for recording in recordings if recording.digest in chosen),
+    )
+
+
+def active_runs(levels_db: npt.NDArray[np.float64], config: ComplexSpectrogramConfig) -> Runs:
+    """Return the stretches with sound, given the level of each frame [frames] in dB against full scale.
+
+    A frame is silent 60 dB below the loudest one, or below the nearest of -90 and -70 dB; only silence of half a second
+    or more counts. Stretches are widened to hold a piece, so `levels_db` needs at least `time_frames` frames. A
+    recording that is silent all through is one stretch: whether to use it was decided elsewhere.
+    """
+    threshold = float(np.clip(levels_db.max() - _BELOW_LOUDEST_DB, *_SILENCE_DB))
+    per_second = SAMPLE_RATE / config.hop_length
+    before, after = round(_ATTACK_SECONDS * per_second), round(_DECAY_SECONDS * per_second)
+    heard = _stretches(levels_db > threshold) or ((0, len(levels_db)),)
+    joined = _joined(heard, gap=round(_SILENCE_SECONDS * per_second))
+    return runs_within(
+        tuple((start - before, stop + after) for start, stop in joined), 0, len(levels_db), config.time_frames
+    )
+
+
+def runs_within(runs: Runs, first: int, stop: int, least: int) -> Runs:
+    """Return what of the runs lies in the frames from `first` to before `stop`, each run widened to `least` frames.
+
+    Runs that touch after that become one. Nothing is left where the range itself is shorter than `least`.
+    """
+    if stop - first < least:
+        return ()
+    clipped = ((max(a, first), min(b, stop)) for a, b in runs if b > first and a < stop)
+    widened = []
+    for a, b in clipped:
+        start = min(max(a - max(0, least - (b - a)) // 2, first), stop - least) if b - a < least else a
+        widened.append((start, max(b, start + least)))
+    return _joined(tuple(widened), gap=0)
+
+
+class FrameLevels:
+    """The level of each frame of a signal that comes in blocks: RMS over one hop, centred as the analysis' frames."""
+
+    def __init__(self, hop_length: int) -> None:
+        self._hop = hop_length
+        self._held = torch.zeros(hop_length // 2)
+        self._powers: list[Tensor] = []
+        self._samples = 0
+
+    def push(self, samples: Tensor) -> None:
+        """Take the next samples [n]."""
+        self._samples += len(samples)
+        held = torch.cat((self._held, samples))
+        whole = len(held) // self._hop * self._hop
+        self._powers.append(held[:whole].view(-1, self._hop).double().square().mean(dim=1))
+        self._held = held[whole:].clone()
+
+    def finish(self) -> npt.NDArray[np.float64]:
+        """Return the levels [samples // hop + 1] in dB against full scale, -200 for no sound at all."""
+        frames = self._samples // self._hop + 1
+        rest = torch.nn.functional.pad(self._held, (0, self._hop - len(self._held)))
+        powers = torch.cat((*self._powers, rest.double().square().mean(dim=0, keepdim=True)))[:frames]
+        levels: npt.NDArray[np.float64] = (10 * powers.clamp(min=1e-20).log10()).numpy()
+        return levels
+
+
+class _Work:
+    """Makes or finds the spectrograms of jobs, and keeps count."""
+
+    def __init__(self, config: ComplexSpectrogramConfig, cache: Path, should_stop: ShouldStop) -> None:
+        self._config = config
+        self._cache = cache
+        self._should_stop = should_stop
+        self.skipped: list[SkippedRecording] = []
+        self.made = 0
+
+    def prepare(self, jobs: Sequence[_Job], on_progress: Progress) -> list[tuple[PreparedItem, _Job]]:
+        items = []
+        for done, job in enumerate(jobs, start=1):
+            self._heed()
+            if (entry := self._entry(job)) is not None:
+                items.append((_item(job, entry), job))
+            on_progress(done, len(jobs), job.recording.name)
+        return items
+
+    def _entry(self, job: _Job) -> CacheEntry | None:
+        """Return the job's spectrogram, or None where its recording is skipped."""
+        if any(skipped.name == job.recording.name for skipped in self.skipped):
+            return None
+        entry = cache_files.find_entry(self._cache, job.key)
+        if entry is not None:
+            return entry
+        try:
+            return self._make(job)
+        except RecordingError as error:
+            self.skipped.append(SkippedRecording(name=job.recording.name, reason=error.message))
+            return None
+
+    def _make(self, job: _Job) -> CacheEntry:
+        path = cache_files.spectrogram_path(self._cache, job.key)
+        try:
+            with atomic.replacing(path) as temporary, temporary.open("wb") as file:
+                self._write(file, job)
+        except OSError as error:
+            raise DistillError(
+                f"The spectrogram cache can't be written to {shown(str(self._cache))}: {error.strerror or error}.",
+                "Free some room there, or let DISTILL_HOME name a folder with more.",
+            ) from error
+        entry = cache_files.find_entry(self._cache, job.key)
+        if entry is None:
+            raise DistillError(
+                f"The spectrogram of {shown(job.recording.name)} was written and can't be read back.",
+                "The disk under the cache may be failing; `distill-engine cache clear` starts afresh.",
+            )
+        self.made += 1
+        return entry
+
+    def _write(self, file: BinaryIO, job: _Job) -> None:
+        """Write an entry in one pass: frames as they come, then what is known at the end, then the header."""
+        levels = FrameLevels(self._config.hop_length)
+        sums = []
+        file.write(bytes(cache_files.HEADER_BYTES))
+        for block in self._analysed(job, levels):
+            file.write(block.permute(2, 0, 1).half().contiguous().numpy().data)
+            above = block[0] - MAGNITUDE_FLOOR
+            sums.append(torch.stack((above.sum(dim=0), above.square().sum(dim=0)), dim=1))
+        runs = active_runs(levels.finish(), self._config)
+        file.write(torch.cat(sums).numpy().data)
+        file.write(np.array(runs, np.int32).data)
+        file.seek(0)
+        frames = sum(len(part) for part in sums)
+        file.write(cache_files.header(job.key, frames=frames, n_mels=self._config.n_mels, runs=len(runs)))
+
+    def _analysed(self, job: _Job, levels: FrameLevels) -> Iterator[Tensor]:
+        """Yield the raw spectrogram as blocks [2, n_mels, k]; levels are taken before noise can fill a silence."""
+        shortest = (self._config.time_frames - 1) * self._config.hop_length
+        analyser = StreamingAnalyser(self._config)
+        clean = _tapped(_padded(warp(self._source(job.recording), job.parameters), shortest), levels.push)
+        for block in colour(clean, job.parameters):
+            self._heed()
+            yield analyser.push(block)
+        yield analyser.finish()
+
+    def _source(self, recording: Recording) -> Iterator[Tensor]:
+        """Yield the recording's waveform; RecordingError where it isn't what the scan saw."""
+        samples = 0
+        for block in stream_waveform(recording.path):
+            if not torch.isfinite(block).all():
+                raise RecordingError(f"{shown(recording.name)} holds samples that aren't finite numbers.")
+            samples += len(block)
+            yield block
+        if abs(samples - recording.seconds * SAMPLE_RATE) > 2 + samples * 1e-5:
+            raise RecordingError(f"{shown(recording.name)} has changed since the folder was scanned.")
+
+    def _heed(self) -> None:
+        if self._should_stop():
+            raise StopRequestedError
+
+
+def _plan(recordings: Sequence[Recording], config: TrainingConfig) -> list[_Job]:
+    """Return the jobs: each recording and, where it is for training, its copies."""
+    _, validation = split_recordings(recordings, config.seed, config.val_fraction)
+    held_out = {recording.digest for recording in validation}
+    jobs = []
+    for recording in recordings:
+        copies: tuple[CopyParameters, ...] = ()
+        if recording.digest not in held_out:
+            copies = draw_copies(
+                config.augmentation,
+                seed=config.seed,
+                digest=recording.digest,
+                rms_db=recording.rms_db,
+                seconds=recording.seconds,
+            )
+        for number, parameters in enumerate((CopyParameters(), *copies)):
+            jobs.append(
+                _Job(
+                    recording=recording,
+                    copy=number,
+                    parameters=parameters,
+                    key=_key(recording, parameters, config.complex_spectrogram),
+                    validation=recording.digest in held_out,
+                )
+            )
+    return jobs
+
+
+def _item(job: _Job, entry: CacheEntry) -> PreparedItem:
+    return PreparedItem(
+        recording=job.recording, copy=job.copy, parameters=job.parameters, entry=entry, runs=entry.active
+    )
+
+
+def _key(recording: Recording, parameters: CopyParameters, config: ComplexSpectrogramConfig) -> str:
+    return cache_files.content_key(
+        {
+            "version": CACHE_VERSION,
+            "recording": recording.digest,
+            "representation": _representation(config),
+            "copy": dataclasses.asdict(parameters),
+        }
+    )
+
+
+def _representation(config: ComplexSpectrogramConfig) -> dict[str, float]:
+    return {**dataclasses.asdict(config), "sample_rate": SAMPLE_RATE, "magnitude_floor": MAGNITUDE_FLOOR}
+
+
+def _split_in_time(
+    items: Sequence[PreparedItem], config: TrainingConfig
+) -> tuple[list[PreparedItem], list[PreparedItem]]:
+    """Return the beginnings of all items, and the ends of the recordings themselves, with a piece's gap between.
+
+    Where a recording is too short to give both a piece, everything is for training.
+    """
+    least, hop = config.complex_spectrogram.time_frames, config.complex_spectrogram.hop_length
+    training, validation = [], []
+    for item in items:
+        source = next(other for other in items if other.recording == item.recording and other.copy == 0)
+        cut = _cut(source, config.val_fraction, least)
+        if item.copy == 0:
+            validation.append(_part(item, cut, item.entry.frames, least))
+        end = math.floor(((cut - least) * hop / item.parameters.speed + item.parameters.shift_samples) / hop)
+        training.append(_part(item, 0, min(end, item.entry.frames), least))
+    beginnings, ends = ([item for item in part if item.runs] for part in (training, validation))
+    return (beginnings, ends) if any(item.copy == 0 for item in beginnings) and ends else (list(items), [])
+
+
+def _cut(item: PreparedItem, val_fraction: float, least: int) -> int:
+    """Return the frame after which `val_fraction` of the frames with sound lie, and at least one piece."""
+    wanted = max(least, round(item.usable_frames * val_fraction))
+    for start, stop in reversed(item.runs):
+        if stop - start >= wanted:
+            return stop - wanted
+        wanted -= stop - start
+    return 0
+
+
+def _part(item: PreparedItem, first: int, stop: int, least: int) -> PreparedItem:
+    return dataclasses.replace(item, runs=runs_within(item.runs, first, stop, least))
+
+
+def _normalisation(items: Iterable[PreparedItem]) -> Normalisation:
+    """Scale so that magnitudes above the floor have an RMS of 1 over all the training frames with sound."""
+    count, squares = 0, 0.0
+    for item in items:
+        sums = cache_files.read_sums(item.entry)
+        for start, stop in item.runs:
+            count += (stop - start) * item.entry.n_mels
+            squares += float(sums[start:stop, 1].sum(dtype=np.float64))
+    scale = math.sqrt(squares / count)
+    return Normalisation(magnitude_floor=MAGNITUDE_FLOOR, magnitude_scale=scale if scale > 0 else 1.0)
+
+
+def _notes(by_time: bool, validation: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:
+    if config.val_fraction == 0:
+        return ("There is no validation: val_fraction is 0.",)
+    if by_time and validation:
+        return (f"With one distinct recording, the last {config.val_fraction:.0%} of it is kept for validation.",)
+    if not validation:
+        return ("There is no validation: the recordings are too few and too short to keep a part aside.",)
+    return ()
+
+
+def _write_index(scan: Scan, config: TrainingConfig, cache: Path, corpus: PreparedCorpus) -> None:
+    """Write beside the spectrograms which of them make up this corpus, and its statistics; unless they stand there."""
+    settings = {
+        "folder": encodable(str(scan.folder.absolute())),
+        "seed": config.seed,
+        "val_fraction": config.val_fraction,
+        "augmentation": dataclasses.asdict(config.augmentation),
+        "representation": _representation(config.complex_spectrogram),
+    }
+    key = cache_files.content_key(settings)
+    sides = {"training": corpus.training, "validation": corpus.validation}
+    statistics = dataclasses.asdict(corpus.normalisation) | {
+        "frames": sum(item.usable_frames for item in corpus.training)
+    }
+    _write_json(
+        cache_files.corpus_path(cache, key, "index"),
+        settings | {side: [_index_line(item) for item in items] for side, items in sides.items()},
+    )
+    _write_json(cache_files.corpus_path(cache, key, "statistics"), statistics)
+
+
+def _index_line(item: PreparedItem) -> dict[str, Any]:
+    return {
+        "name": encodable(item.recording.name),
+        "digest": item.recording.digest,
+        "copy": item.copy,
+        "file": item.entry.path.name,
+        "frames": item.entry.frames,
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    if not path.is_file() or path.read_text() != text:
+        atomic.write_text(path, text)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _tapped(blocks: Iterable[Tensor], tap: Callable[[Tensor], None]) -> Iterator[Tensor]:
+    for block in blocks:
+        tap(block)
+        yield block
+
+
+def _padded(blocks: Iterable[Tensor], shortest: int) -> Iterator[Tensor]:
+    samples = 0
+    for block in blocks:
+        samples += len(block)
+        yield block
+    if samples < shortest:
+        yield torch.zeros(shortest - samples)
+
+
+def _stretches(heard: npt.NDArray[np.bool_]) -> Runs:
+    """Return the runs of True."""
+    edges = np.flatnonzero(np.diff(heard, prepend=False, append=False))
+    return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+
+
+def _joined(runs: Runs, gap: int) -> Runs:
+    """Return the runs, in order, with those not further apart than `gap` made one (0: those that touch or overlap)."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in runs:
+        if joined and start - joined[-1][1] <= gap:
+            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
+        else:
+            joined.append((start, stop))
+    return tuple(joined)
