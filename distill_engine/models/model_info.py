@@ -1,0 +1,184 @@
+"""What a `.distill` file says about its model besides the weights: one JSON document in the file's header.
+
+The library reads it without torch. Fields may be added with a default and stay in FORMAT; a change that older programs
+would misread counts FORMAT up, and they then refuse the file by its number alone.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from distill_engine.errors import ConfigError, ModelFileError
+from distill_engine.models.tensor_file import TensorFileHeader, read_header
+from distill_engine.training.config import ComplexSpectrogramConfig
+
+FORMAT = 1
+SUFFIX = ".distill"
+METADATA_KEY = "distill"
+
+
+class Architecture(Struct, frozen=True, kw_only=True):
+    """The network's shape: what `ConvVAE` takes."""
+
+    latent_dim: Annotated[int, Meta(ge=1, le=65_536)] = 128
+    n_mels: Annotated[int, Meta(ge=1, le=65_536)] = 128
+    time_frames: Annotated[int, Meta(ge=1, le=65_536)] = 94
+
+
+class Representation(Struct, frozen=True, kw_only=True):
+    """The spectrogram the model knows, as in `ComplexSpectrogramConfig`, whose defaults and limits hold."""
+
+    sample_rate: int = ComplexSpectrogramConfig.sample_rate
+    n_fft: int = ComplexSpectrogramConfig.n_fft
+    hop_length: int = ComplexSpectrogramConfig.hop_length
+    n_mels: int = ComplexSpectrogramConfig.n_mels
+    if_masking_threshold: float = ComplexSpectrogramConfig.if_masking_threshold
+
+    def __post_init__(self) -> None:
+        if self.sample_rate != ComplexSpectrogramConfig.sample_rate:
+            raise ValueError(f"sample_rate is {self.sample_rate}, not {ComplexSpectrogramConfig.sample_rate}")
+        try:
+            self.config()
+        except ConfigError as error:
+            raise ValueError(error.message) from None
+
+    @classmethod
+    def of(cls, config: ComplexSpectrogramConfig) -> Representation:
+        """Return the representation that `config` describes."""
+        return cls(
+            n_fft=config.n_fft,
+            hop_length=config.hop_length,
+            n_mels=config.n_mels,
+            if_masking_threshold=config.if_masking_threshold,
+        )
+
+    def config(self) -> ComplexSpectrogramConfig:
+        """Return it as the analysis takes it."""
+        return ComplexSpectrogramConfig(
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            n_mels=self.n_mels,
+            if_masking_threshold=self.if_masking_threshold,
+        )
+
+
+class MagnitudeRange(Struct, frozen=True, kw_only=True):
+    """The normalisation the model was trained with: the raw log-magnitude that is 0, and how many nepers make 1."""
+
+    magnitude_floor: float
+    magnitude_scale: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.magnitude_floor) and math.isfinite(self.magnitude_scale)):
+            raise ValueError("magnitude_floor and magnitude_scale must be finite")
+        if self.magnitude_scale <= 0:
+            raise ValueError(f"magnitude_scale must be greater than 0, not {self.magnitude_scale}")
+
+
+class Distance(Struct, frozen=True, kw_only=True):
+    """How far sounds are from their originals: LSD in dB, spectral convergence, bands in dB."""
+
+    lsd: float | None = None
+    sc: float | None = None
+    band: float | None = None
+
+
+class TrainingSummary(Struct, frozen=True, kw_only=True):
+    """Where the model comes from."""
+
+    dataset: str = ""
+    """The name of the folder of recordings."""
+
+    recordings: int = 0
+    seconds: float = 0.0
+    """Length of all recordings together."""
+
+    epochs: int = 0
+    steps: int = 0
+    best_validation_loss: float | None = None
+    preview: Distance | None = None
+    """Of the reconstructed validation recordings."""
+
+    floor: Distance | None = None
+    """Of the same recordings through the representation alone: no model gets below."""
+
+    finished: str = ""
+    """When, in UTC, as ISO 8601."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of distill, torch, … under their names."""
+
+    config: str = ""
+    """The run's configuration, as TOML."""
+
+
+def new_model_id() -> str:
+    """Return a fresh id: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """All about a model but its weights. `name` is what it was trained as; in the library the file's name counts."""
+
+    format: int = FORMAT
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] = field(default_factory=new_model_id)
+    name: str
+    architecture: Architecture = field(default_factory=Architecture)
+    representation: Representation = field(default_factory=Representation)
+    normalisation: MagnitudeRange
+    training: TrainingSummary = field(default_factory=TrainingSummary)
+    latent_axes: tuple[msgspec.Raw, ...] = ()
+    """What an analysis found, each a JSON value that is passed on as it stands."""
+
+    def __post_init__(self) -> None:
+        if self.architecture.n_mels != self.representation.n_mels:
+            raise ValueError(
+                f"the network has {self.architecture.n_mels} bands and the spectrogram {self.representation.n_mels}"
+            )
+
+
+class _Version(Struct):
+    format: int
+
+
+def encode_info(info: ModelInfo) -> str:
+    """Return the JSON document for a file's header. Numbers that aren't finite become null."""
+    return msgspec.json.encode(info).decode()
+
+
+def decode_info(document: str, file_name: str) -> ModelInfo:
+    """Read what `encode_info` wrote; raises ModelFileError, naming the file, for anything else or a newer format."""
+    try:
+        version = msgspec.json.decode(document, type=_Version).format
+        if version == FORMAT:
+            return msgspec.json.decode(document, type=ModelInfo)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ModelFileError(f"{file_name} has a description that can't be read: {error}") from None
+    raise ModelFileError(
+        f"{file_name} is a model of format {version}, and this Distill reads format {FORMAT}",
+        "update Distill to open it" if version > FORMAT else "",
+    )
+
+
+def info_in(header: TensorFileHeader, file_name: str) -> ModelInfo:
+    """Return the description in a checked header; raises ModelFileError."""
+    document = header.metadata.get(METADATA_KEY)
+    if document is None:
+        raise ModelFileError(f"{file_name} holds tensors but is no Distill model", "name a .distill file")
+    return decode_info(document, file_name)
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Read a model's description from its header alone.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ModelFileError: it is no model, or not a whole one.
+    """
+    return info_in(read_header(path), path.name)
