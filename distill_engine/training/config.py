@@ -56,8 +56,8 @@ class Limits:
             return f"{', '.join(others)} or {last}{unit}"
         if self.pattern:
             return self.shape
-        if self.low is None or self.high is None:
-            return ""
+        assert self.low is not None
+        assert self.high is not None
         if self.low == self.high:
             return f"only {_shown(self.low)}{unit}"
         return f"{_shown(self.low)} to {_shown(self.high)}{unit}"
@@ -339,7 +339,7 @@ class TrainingConfig(_Part):
     )
     checkpoint_keep: int = _setting(
         2,
-        "Newest checkpoints kept, beside the best.",
+        "Newest checkpoints kept; each holds the best weights too.",
         unit="checkpoints",
         low=2,
         high=1000,
@@ -453,7 +453,8 @@ def _fields(part: type[Any]) -> tuple[Any, ...]:
 def _checked(key: str, value: object, kind: type, limits: Limits) -> Value:
     """Return `value` as a plain `kind` within `limits`, or raise ConfigError."""
     if not _fits(value, kind):
-        raise _refusal(key, f"must be {KIND_WORDS[kind]}, not {_shown(value)}", limits)
+        shown = repr(value) if isinstance(value, float) else _shown(value)  # 32.0 for a whole number: show the .0
+        raise _refusal(key, f"must be {KIND_WORDS[kind]}, not {shown}", limits)
     if isinstance(value, float) and not math.isfinite(value):
         raise _refusal(key, f"is {value}, not a finite number", limits)
     unlisted = limits.choices and value not in limits.choices
@@ -479,21 +480,24 @@ def _check_range(key: str, value: object, limits: Limits) -> None:
 
 
 def _refusal(key: str, what: str, limits: Limits) -> ConfigError:
-    allowed = f"Allowed: {limits.words}." if limits.words else ""
-    return ConfigError(f"{key} {what}", " ".join(filter(None, (limits.reason or limits.help, allowed))), key)
+    return ConfigError(f"{key} {what}", f"{limits.reason or limits.help} Allowed: {limits.words}.", key)
 
 
 def _shown(value: object) -> str:
     """Return `value` for a message: numbers plain (1, not 1.0), anything long cut."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, bool | dict | list):
-        return {bool: str(value).lower(), dict: "a group", list: "a list"}[type(value)]
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    match value:
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))
+        case int() if abs(value) > 1e15:
+            return "a whole number of more than 15 digits"
+        case int() | float() | str():
+            return text if len(text := repr(value)) <= 60 else f"{text[:57]}..."
+        case dict():
+            return "a group"
+        case _:
+            return f"a {type(value).__name__}"
 
 
 def _nearest(key: str) -> str:

@@ -1,0 +1,150 @@
+"""What a run will take: pieces, steps, memory and disk, by arithmetic alone and before anything is read.
+
+It shares its rules with the data side. An item is one recording or one altered copy of it; copies are made of training
+recordings only. An item of n frames gives max(1, round(n / time_frames)) pieces an epoch, and the last batch of an
+epoch is filled up. Recordings are taken to be of one length and full of sound, so a run, which leaves silent stretches
+out, may have somewhat fewer pieces.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
+
+_CHANNELS = (2, 32, 64, 128, 256, 512)  # the network's, which a cold module can't import; a test compares the two
+_FLOAT_BYTES = 4
+_CACHED_BYTES = 2  # the cache keeps float16
+_HEADER_BYTES = 4096  # of a file of tensors, roughly
+_STEP_EVENT_BYTES = 400
+_PROGRAM_BYTES = 640 * 2**20  # Python with torch and its kernels at work, the data apart: measured on a CPU
+_KEPT_ACTIVATIONS = 4  # of each output of a layer, alive at once in a step: measured on a CPU, fp32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run will take. `steps` is the most: `max_minutes` and an early stop may end the run before."""
+
+    training_pieces: int
+    """Pieces of a second that one epoch trains on, altered copies included."""
+
+    steps_per_epoch: int
+    steps: int
+    """Steps in the whole run."""
+
+    parameters: int
+    """Weights of the model."""
+
+    memory_bytes: int
+    """Memory while training: the process, the model, its optimiser, one batch on its way through. Good to a half."""
+
+    cache_bytes: int
+    """Disk for prepared spectrograms, of which other runs on the same recordings make use again."""
+
+    run_bytes: int
+    """Disk for the run's folder at its fullest: checkpoints, one more while it is written, previews, events."""
+
+    model_bytes: int
+    """Size of the finished `.distill` file."""
+
+
+def estimate(config: TrainingConfig, seconds: float, files: int) -> Estimate:
+    """Return what a run with `config` takes on `files` usable recordings of `seconds` in all (both above 0)."""
+    pieces = training_pieces(config, seconds, files)
+    steps_per_epoch = math.ceil(pieces / config.batch_size)
+    steps = steps_per_epoch * config.max_epochs
+    parameters = parameter_count(config)
+    return Estimate(
+        training_pieces=pieces,
+        steps_per_epoch=steps_per_epoch,
+        steps=steps,
+        parameters=parameters,
+        memory_bytes=_memory_bytes(config, parameters),
+        cache_bytes=_cache_bytes(config, seconds, files),
+        run_bytes=_checkpoint_bytes(config, parameters) + _preview_bytes(config) + steps * _STEP_EVENT_BYTES,
+        model_bytes=parameters * _FLOAT_BYTES + _HEADER_BYTES,
+    )
+
+
+def training_pieces(config: TrainingConfig, seconds: float, files: int) -> int:
+    """Return how many pieces an epoch trains on, altered copies included."""
+    items, item_seconds = _training_part(config.val_fraction, seconds, files)
+    frames = _frames(item_seconds, config.complex_spectrogram)
+    pieces = max(1, round(frames / config.complex_spectrogram.time_frames))
+    return items * (1 + config.augmentation.copies) * pieces
+
+
+def parameter_count(config: TrainingConfig) -> int:
+    """Return the number of weights of the model.
+
+    Five 3x3 convolutions and their mirror images (the last one 4x4), group normalisation between them, and three linear
+    layers between the deepest grid and the latent space: mean, log-variance, and back.
+    """
+    pairs = list(itertools.pairwise(_CHANNELS))
+    kernels = 9 * sum(inputs * outputs for inputs, outputs in pairs)
+    first, deeper = _CHANNELS[1], _CHANNELS[2:]
+    encoder = kernels + first + 2 * sum(deeper)
+    decoder = kernels + (16 - 9) * 2 * first + 2 + 2 * sum(_CHANNELS[1:-1])
+    flat = _flat_size(config.complex_spectrogram)
+    linear = 2 * (flat + 1) * config.latent_dim + (config.latent_dim + 1) * flat
+    return encoder + decoder + linear
+
+
+def _flat_size(config: ComplexSpectrogramConfig) -> int:
+    return _CHANNELS[-1] * math.ceil(config.n_mels / 32) * math.ceil(config.time_frames / 32)
+
+
+def _training_part(val_fraction: float, seconds: float, files: int) -> tuple[int, float]:
+    """Return the number of recordings to train on and the length of each in seconds; one recording is split by time."""
+    if files < 2:
+        return files, seconds * (1 - val_fraction)
+    return files - _validation_files(val_fraction, files), seconds / files
+
+
+def _validation_files(val_fraction: float, files: int) -> int:
+    """Return how many of two or more recordings are kept aside: at least one, and never all."""
+    return min(max(round(files * val_fraction), 1), files - 1) if val_fraction else 0
+
+
+def _frames(seconds: float, config: ComplexSpectrogramConfig) -> int:
+    return max(config.time_frames, int(seconds * config.sample_rate) // config.hop_length + 1)  # short ones are padded
+
+
+def _cache_bytes(config: TrainingConfig, seconds: float, files: int) -> int:
+    """Size of every recording and of every copy of those trained on: a header, and float16 [frames, 2, n_mels]."""
+    spectrogram = config.complex_spectrogram
+    trained, _ = _training_part(config.val_fraction, seconds, files)
+    frame_bytes = 2 * spectrogram.n_mels * _CACHED_BYTES
+    item_bytes = _HEADER_BYTES + _frames(seconds / files, spectrogram) * frame_bytes
+    return (files + trained * config.augmentation.copies) * item_bytes
+
+
+def _checkpoint_bytes(config: TrainingConfig, parameters: int) -> int:
+    """Weights, the optimiser's two moments, the best weights and the average; one file more while it is written."""
+    tensors = 4 + (config.ema_decay > 0)
+    return (config.checkpoint_keep + 1) * (tensors * parameters * _FLOAT_BYTES + _HEADER_BYTES)
+
+
+def _preview_bytes(config: TrainingConfig) -> int:
+    """Recordings, their reconstructions and samples as float WAV, at each interval and at the end."""
+    sounds = 2 * config.preview_recordings + config.preview_samples
+    previews = config.max_epochs // config.preview_interval + 1
+    sound_bytes = config.preview_seconds * config.complex_spectrogram.sample_rate * _FLOAT_BYTES
+    return previews * sounds * math.ceil(sound_bytes)
+
+
+def _memory_bytes(config: TrainingConfig, parameters: int) -> int:
+    """The program; weights, gradients, two moments, the best weights and the average; a batch on its way through."""
+    tensors = 5 + (config.ema_decay > 0)
+    batch = config.batch_size * _activations(config.complex_spectrogram) * _KEPT_ACTIVATIONS
+    return _PROGRAM_BYTES + (tensors * parameters + batch) * _FLOAT_BYTES
+
+
+def _activations(config: ComplexSpectrogramConfig) -> int:
+    """Count the outputs of all layers for one piece: each layer has a quarter of the places of the one before."""
+    area = math.ceil(config.n_mels / 32) * math.ceil(config.time_frames / 32) * 32**2
+    encoder = sum(channels * area // (1 << 2 * depth) for depth, channels in enumerate(_CHANNELS[1:], start=1))
+    decoder = sum(channels * area // (1 << 2 * depth) for depth, channels in enumerate(_CHANNELS[:-1]))
+    return encoder + decoder
