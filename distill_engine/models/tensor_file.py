@@ -22,6 +22,7 @@ LONGEST_HEADER = 8 * 2**20
 """Bytes of JSON read at most; a model's header has about ten thousand."""
 
 _MOST_DIMENSIONS = 16
+_ENTRY_KEYS = {"dtype", "shape", "data_offsets"}
 _ITEM_SIZES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -132,11 +133,13 @@ def _metadata(value: object, name: str) -> dict[str, str]:
 
 
 def _entry(key: str, value: object, name: str) -> TensorEntry:
-    match value:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)], **rest} if not rest:
-            pass
-        case _:
-            _refuse(name, f"its header does not describe the tensor {_short(key)} as it should")
+    # Not a match statement, which takes three times as long: a library of a thousand models has 34,000 tensors.
+    if type(value) is not dict or value.keys() != _ENTRY_KEYS:
+        _refuse(name, f"its header does not describe the tensor {_short(key)} as it should")
+    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if type(dtype) is not str or type(shape) is not list or type(offsets) is not list or len(offsets) != 2:
+        _refuse(name, f"its header does not describe the tensor {_short(key)} as it should")
+    begin, end = offsets
     if dtype not in _ITEM_SIZES:
         _refuse(name, f"the tensor {_short(key)} is of a kind unknown here, {_short(dtype)}")
     if len(shape) > _MOST_DIMENSIONS or not all(type(side) is int and 0 <= side < 2**63 for side in shape):
