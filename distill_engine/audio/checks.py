@@ -225,7 +225,6 @@ class _Levels:
         import numpy as np  # noqa: PLC0415
 
         self.frames = 0
-        self.peak = 0.0
         self.clipped = 0
         self.not_finite = False
         self._full_scale = np.float32(full_scale)
@@ -239,31 +238,36 @@ class _Levels:
         """Take in a block [frames, channels]."""
         import numpy as np  # noqa: PLC0415
 
-        self.frames += len(block)
-        magnitude = np.abs(block)
-        peak = float(magnitude.max())
-        if not math.isfinite(peak):  # the maximum of an array with a NaN is NaN
+        rows = np.ascontiguousarray(block.T)  # along rows the reductions are some ten times faster than down columns
+        lowest, highest = rows.min(axis=1), rows.max(axis=1)
+        if not (np.isfinite(lowest).all() and np.isfinite(highest).all()):  # both are NaN where any sample is
             self.not_finite = True
             return
-        self.peak = max(self.peak, peak)
-        self._lowest = np.minimum(self._lowest, block.min(axis=0))
-        self._highest = np.maximum(self._highest, block.max(axis=0))
-        self._sums += block.sum(axis=0, dtype=np.float64)
-        self._square += float(np.square(block, dtype=np.float64).sum())
-        self._count_clipped(magnitude >= self._full_scale)
+        self.frames += len(block)
+        self._lowest = np.minimum(self._lowest, lowest)
+        self._highest = np.maximum(self._highest, highest)
+        self._sums += rows.sum(axis=1, dtype=np.float64)
+        self._square += float(np.square(rows, dtype=np.float64).sum())
+        self._count_clipped(block)
 
-    def _count_clipped(self, at_full_scale: npt.NDArray[np.bool_]) -> None:
+    def _count_clipped(self, block: npt.NDArray[np.float32]) -> None:
         """Count starts of three and more samples in a row at full scale, in any channel and across blocks.
 
         One or two are where a wave was normalised to touch full scale; three in a row are cut off.
         """
         import numpy as np  # noqa: PLC0415
 
-        marks = np.concatenate([self._at_full_scale, at_full_scale])
+        if self.peak < self._full_scale:
+            return
+        marks = np.concatenate([self._at_full_scale, np.abs(block) >= self._full_scale])
         self._at_full_scale = marks[-3:]
-        if marks.any():
-            three = marks[:-2] & marks[1:-1] & marks[2:]
-            self.clipped += int((three[1:] & ~three[:-1]).sum())
+        three = marks[:-2] & marks[1:-1] & marks[2:]
+        self.clipped += int((three[1:] & ~three[:-1]).sum())
+
+    @property
+    def peak(self) -> float:
+        """The largest magnitude so far."""
+        return max(float(self._highest.max()), -float(self._lowest.min())) if self.frames else 0.0
 
     @property
     def swing(self) -> float:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_engine import atomic
 from distill_engine.errors import DistillError
-from distill_engine.words import shown
+from distill_engine.words import counted, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ RECORDING_SUFFIXES = frozenset({".wav", ".wave", ".aif", ".aiff", ".aifc", ".fla
 _BLOCK_SAMPLES = 1 << 22  # of all channels together: 16 MiB, whatever a header says of channels and rate
 _WRITE_FRAMES = 1 << 14  # libsndfile crashes the process on one long Ogg write (60 s)
 _WRITABLE = {"wav": "FLOAT", "flac": "PCM_24", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
+_MOST_CHANNELS = {"wav": 1024, "flac": 8, "ogg": 255, "mp3": 2}
 _FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
 
 
@@ -63,7 +64,8 @@ def read_header(path: Path) -> RecordingHeader:
 def read_blocks(path: Path, seconds: float = 30.0, start_frame: int = 0) -> Iterator[npt.NDArray[np.float32]]:
     """Yield the recording from `start_frame` on as blocks [frames, channels] float32, one after the other.
 
-    A block lasts `seconds`, or less where it would exceed 16 MiB. Full scale is 1.0, and float or lossy files may go
+    A block lasts `seconds`, or less where it would exceed 16 MiB; put together, blocks of any length are the same (of
+    MP3 within 2e-7, since its decoder rounds anew after a seek). Full scale is 1.0, and float or lossy files may go
     beyond. A start at or past the end yields nothing. RecordingError where the file can't be opened or decoded.
     """
     if start_frame < 0 or not seconds > 0:
@@ -105,7 +107,10 @@ def tidy_reason(error: Exception) -> str:
         return (error.strerror or type(error).__name__).lower()
     words = str(getattr(error, "error_string", error)).strip().rstrip(".!")
     words = re.sub(r"^Error\s*(in \w+ file\.|:)\s*", "", words)
-    return shown(words[:1].lower() + words[1:]) or "libsndfile can't decode it"
+    if words == "System error":  # all that libsndfile keeps of the system's answer
+        return "the system refused to read or write; the disk may be full"
+    lowered = words if words[1:2].isupper() else words[:1].lower() + words[1:]
+    return shown(lowered) or "libsndfile can't decode it"
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:
@@ -173,8 +178,11 @@ def _check_format(path: Path, chosen: str, encoding: str, sample_rate: int, chan
     if not soundfile.check_format(chosen, encoding):
         known = ", ".join(soundfile.available_subtypes(chosen))
         raise RecordingError(f"{shown(encoding)} isn't an encoding of {chosen} files.", f"Choose one of {known}.")
-    if not (0 < sample_rate <= 655_350 and 0 < channels <= 1024):
-        raise RecordingError(f"{shown(str(path))} can't be written at {sample_rate} Hz with {channels} channels.")
+    if sample_rate <= 0 or not 0 < channels <= _MOST_CHANNELS[chosen]:
+        raise RecordingError(
+            f"{shown(str(path))} can't be written with {counted(channels, 'channel')} at {sample_rate} Hz.",
+            f"A {chosen} file holds 1 to {_MOST_CHANNELS[chosen]} channels.",
+        )
 
 
 def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen: str, encoding: str) -> int:
@@ -183,6 +191,7 @@ def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen:
     try:
         with (
             atomic.replacing(path) as temporary,
+            temporary.open("xb"),  # so that a place that can't be written is told in the system's own words
             soundfile.SoundFile(
                 os.fsencode(temporary), "w", sample_rate, frames.shape[1], encoding, format=chosen.upper()
             ) as file,
@@ -191,7 +200,7 @@ def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen:
     except (OSError, soundfile.SoundFileError) as error:
         raise RecordingError(
             f"{shown(str(path))} couldn't be written: {tidy_reason(error)}.",
-            f"It was to hold {frames.shape[1]} channel(s) at {sample_rate} Hz as {chosen}.",
+            f"It was to hold {counted(frames.shape[1], 'channel')} at {sample_rate} Hz as {chosen}.",
         ) from error
 
 
