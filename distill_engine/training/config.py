@@ -508,7 +508,10 @@ def _nearest(key: str) -> str:
         keys_of.setdefault(entry.name, []).append(entry.key)
     near = keys_of.get(name, [])
     if len(near) != 1:
-        near = difflib.get_close_matches(key, declarations(), n=1, cutoff=0.75) or near
+        groups = {entry.group for entry in declarations().values()} - {""}
+        near = difflib.get_close_matches(key, [*declarations(), *groups], n=1, cutoff=0.65) or near
+    if not near and len(name) > 1:
+        near = [known for known in declarations() if name in known][:4]
     if not near:
         near = [found for like in difflib.get_close_matches(name, keys_of, n=1, cutoff=0.5) for found in keys_of[like]]
     if near:

@@ -150,10 +150,8 @@ def _is_group(key: str) -> bool:
 
 def _syntax_error(reason: str, text: str, path: Path) -> ConfigError:
     found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", reason)
-    if found is None:
-        return ConfigError(
-            f"{shown(path.name)} isn't TOML: {reason}", "A line reads KEY = VALUE; texts stand in quotes."
-        )
+    if found is None:  # Python's own limits, told in words that a file's author can act on
+        return ConfigError(f"{shown(path.name)} holds a number that is too long, or too many brackets in each other")
     line = found[1] or str(len(text.splitlines()))
     message = f"{shown(path.name)}, line {line}, isn't TOML: {shown(reason[: found.start()])}"
     return ConfigError(message, "A line reads KEY = VALUE; texts stand in quotes.")
@@ -206,8 +204,8 @@ def _put(document: TOMLDocument, entry: Declaration, value: Value) -> None:
 def _with_missing(text: str, config: TrainingConfig) -> str:
     """Return `text` with the settings it doesn't name, explained, each where its group is written already.
 
-    This is done on text, since tomlkit 0.13 puts a key that is added to a dotted or scattered table under the wrong
-    heading.
+    This is done on text: where both a top key and a table below a dotted one are new, tomlkit (seen with 0.15) can
+    leave the top key under that table's heading, where it is another key.
     """
     line_end = "\r\n" if "\r\n" in text else "\n"
     named = dict(_leaves(tomllib.loads(text)))
@@ -220,6 +218,8 @@ def _with_missing(text: str, config: TrainingConfig) -> str:
         offset, before, prefix = _place(text, group, dotted)
         lines = [f"# {_explained(entry)}\n{prefix}{entry.name} = {_toml(get(config, entry.key))}" for entry in entries]
         block = "\n".join((before + lines[0], *lines[1:], "")).replace("\n", line_end)
+        if not group and offset < len(text):
+            block += line_end
         text = text[:offset] + block + text[offset:]
     return text
 
@@ -232,7 +232,8 @@ def _place(text: str, group: str, dotted: bool) -> tuple[int, str, str]:
     """
     outer = group
     while outer:
-        heading = re.search(rf"^[ \t]*\[[ \t]*{re.escape(outer)}[ \t]*\][^\n]*(\n|\Z)", text, re.MULTILINE)
+        name = r"[ \t]*\.[ \t]*".join(f"[\"']?{part}[\"']?" for part in outer.split("."))
+        heading = re.search(rf"^[ \t]*\[[ \t]*{name}[ \t]*\][^\n]*(\n|\Z)", text, re.MULTILINE)
         if heading:
             return heading.end(), "" if heading[1] else "\n", group[len(outer) + 1 :] + "." if outer != group else ""
         if not dotted:
