@@ -1,8 +1,8 @@
 """Every event a run writes, as one typed message each: the protocol of `events.jsonl`.
 
-An event is one flat JSON object on one line, its first fields `type`, `seq` and `time`. Fields are added, never renamed
-or reused; a reader skips types it doesn't know and ignores fields it doesn't know. A number that isn't finite is written
-as null, for JSON has no other word.
+An event is one flat JSON object on one line, its first fields `type`, `seq` and `time`. Fields are added, never
+renamed or reused; a reader skips types it doesn't know and ignores fields it doesn't know. A number that isn't finite
+is written as null, for JSON has no other word.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class StepDone(Event, frozen=True, kw_only=True):
 
 
 class EpochDone(Event, frozen=True, kw_only=True):
-    """An epoch is over. Losses use the final KL weight, so that epochs compare; validation is null where there is none."""
+    """An epoch is over. Losses use the final KL weight, so that epochs compare; null where there is no validation."""
 
     epoch: int
     step: int
@@ -210,7 +210,7 @@ AnyEvent = (
 )
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEvent)
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _type_decoder = msgspec.json.Decoder(dict[str, Any])
 _known = {kind.__struct_config__.tag for kind in AnyEvent.__args__}
 

@@ -22,14 +22,24 @@ def config_folder() -> Path:
     return _folder("config")
 
 
+def data_folder() -> Path:
+    """Return the folder of what is worth keeping."""
+    return _folder("data")
+
+
 def models_folder() -> Path:
     """Return the folder of `.distill` files."""
-    return _folder("data") / "models"
+    return data_folder() / "models"
+
+
+def state_folder() -> Path:
+    """Return the folder of runs and of what the programs remember."""
+    return _folder("state")
 
 
 def runs_folder() -> Path:
     """Return the folder of run folders."""
-    return _folder("state") / "runs"
+    return state_folder() / "runs"
 
 
 def cache_folder() -> Path:

@@ -1,8 +1,8 @@
 """A run's folder: the names inside it, making one, finding one, its event log, and the lock its only writer holds.
 
-The lock is a POSIX record lock, not flock: a forked helper doesn't inherit it, so a killed worker's run is free at once,
-and a reader can ask who holds it (F_GETLK) without ever taking it. Such a lock falls with *any* close of the file in its
-process, so only `RunLock` ever opens the file there.
+The lock is a POSIX record lock, not flock: a forked helper doesn't inherit it, so a killed worker's run is free at
+once, and a reader can ask who holds it (F_GETLK) without ever taking it. Such a lock falls with *any* close of the
+file in its process, so only `RunLock` ever opens the file there.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import platform
 import struct
 import sys
 import time
 import uuid
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -22,18 +24,20 @@ import msgspec
 
 from distill_engine import atomic, home
 from distill_engine.errors import DistillError, NotFoundError
-from distill_engine.events import Event, encode
+from distill_engine.events import AnyEvent, Event, decode, encode
 from distill_engine.names import checked_name, nearest_words
 
 RUN_FILE = "run.json"
 EVENTS_FILE = "events.jsonl"
 
+_BLOCK = 1 << 16
+
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was started with and must be resumed with; stands in `run.json`.
 
-    `precision` and `device` are what `auto` came to, `threads` those of the arithmetic: another number changes the bytes
-    of the result. `start_from` is the model training went on from, or empty.
+    `device`, `precision` and `threads` are empty, empty and 0 until the worker has decided them. They are kept, for
+    other ones change the bytes of the result. `start_from` is the model training goes on from, or empty.
     """
 
     id: str
@@ -41,11 +45,11 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     created: float
     preset: str
-    device: str
-    precision: str
-    threads: int
     seed: int
-    start_from: str
+    start_from: str = ""
+    device: str = ""
+    precision: str = ""
+    threads: int = 0
     versions: dict[str, str]
 
 
@@ -133,6 +137,12 @@ def new_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of all that a result's bytes depend on."""
+    packages = ("distill", "torch", "torchaudio", "numpy", "soundfile")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+
+
 def list_runs() -> list[RunFolder]:
     """Return every run folder, the newest first."""
     runs = home.runs_folder()
@@ -159,6 +169,16 @@ def find(run: str) -> RunFolder:
         if folder.info().id == run:
             return folder
     raise NotFoundError(f"there is no run {run!r}", nearest_words(run, [folder.name for folder in runs], "runs"))
+
+
+def last_event(folder: RunFolder) -> AnyEvent | None:
+    """Return the last whole event of a run, None where there is none or this version doesn't know its type."""
+    try:
+        with folder.events_file.open("rb") as file:
+            line = _last_line(file.fileno())
+    except FileNotFoundError:
+        return None
+    return decode(line) if line else None
 
 
 class EventLog:
@@ -191,15 +211,26 @@ class EventLog:
     def _mend(self) -> int:
         """Cut a torn last line off; return the `seq` of the last whole one, 0 where there is none."""
         size = os.fstat(self._descriptor).st_size
-        block, tail = 1 << 16, b""
-        while size - len(tail) > 0 and tail.count(b"\n") < 2:
-            start = max(0, size - len(tail) - block)
-            tail = os.pread(self._descriptor, size - len(tail) - start, start) + tail
-        whole = tail.rfind(b"\n") + 1
-        if whole < len(tail):
-            os.ftruncate(self._descriptor, size - (len(tail) - whole))
-        lines = tail[:whole].splitlines()
-        return int(msgspec.json.decode(lines[-1])["seq"]) if lines else 0
+        torn = len(_tail(self._descriptor).rpartition(b"\n")[2])
+        if torn:
+            os.ftruncate(self._descriptor, size - torn)
+        line = _last_line(self._descriptor)
+        return int(msgspec.json.decode(line)["seq"]) if line else 0
+
+
+def _last_line(descriptor: int) -> bytes:
+    """Return the last whole line of a file, empty where there is none."""
+    return b"".join(_tail(descriptor).rpartition(b"\n")[0].rsplit(b"\n", 1)[-1:])
+
+
+def _tail(descriptor: int) -> bytes:
+    """Return the end of a file: all of it, or enough to hold its last whole line and what follows."""
+    size = os.fstat(descriptor).st_size
+    tail = b""
+    while len(tail) < size and tail.count(b"\n") < 2:
+        start = max(0, size - len(tail) - _BLOCK)
+        tail = os.pread(descriptor, size - len(tail) - start, start) + tail
+    return tail
 
 
 class RunLock:

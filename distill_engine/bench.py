@@ -1,0 +1,124 @@
+"""How much of the bare step's speed the whole loop keeps: both in one process, in turns, on the same batches.
+
+Bare is the project's own step on batches that lie ready in memory. The loop is `train_epoch` as a run has it: windows
+cut from the cache, the event of each step written to a log on disk. What they share, the machine and its heat, cancels
+out in the ratio; the seconds of one run don't compare with those of another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from distill_engine.datasets import scan
+from distill_engine.demo import write_recordings
+from distill_engine.run_folder import EventLog, RunFolder
+from distill_engine.training.config import TrainingConfig, replaced
+from distill_engine.training.dataset import PieceLoader
+from distill_engine.training.hardware import decided
+from distill_engine.training.loop import prepare, train_epoch
+from distill_engine.training.state import TrainingState, fresh_state
+from distill_engine.training.step import train_step
+
+ROUNDS = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchResult:
+    """Pieces of a second per second of training, bare and in the loop: medians over the rounds, taken in turns."""
+
+    device: str
+    precision: str
+    threads: int
+    bare_pieces_per_second: float
+    loop_pieces_per_second: float
+
+    @property
+    def ratio(self) -> float:
+        """The share of the bare step's speed that the loop keeps."""
+        return self.loop_pieces_per_second / self.bare_pieces_per_second
+
+    def as_data(self) -> dict[str, object]:
+        """Return the result for JSON."""
+        return dataclasses.asdict(self) | {"ratio": self.ratio}
+
+    def in_words(self) -> str:
+        """Return the result as three lines."""
+        return (
+            f"bare step  {self.bare_pieces_per_second:9,.1f} pieces/s on {self.device}, {self.precision}\n"
+            f"whole loop {self.loop_pieces_per_second:9,.1f} pieces/s\n"
+            f"ratio      {self.ratio:9.3f}"
+        )
+
+
+def measure() -> BenchResult:
+    """Measure on recordings made up for it, with the usual settings; takes about a minute on two cores."""
+    with tempfile.TemporaryDirectory(prefix="distill-bench-") as scratch:
+        return _measure(Path(scratch))
+
+
+def _measure(scratch: Path) -> BenchResult:
+    recordings = scratch / "recordings"
+    write_recordings(recordings)
+    config = decided(replaced(TrainingConfig(), {"max_epochs": 10_000}))
+    _, loader, _ = prepare(scan(recordings), config, scratch / "cache", lambda _event: None, lambda: False)
+    state = fresh_state(config, torch.device(config.device))
+    (scratch / "run").mkdir()
+    log = EventLog(RunFolder(scratch / "run"))
+    bare = _bare(state, loader, config)
+
+    def loop() -> None:
+        train_epoch(
+            state,
+            loader,
+            config,
+            total_steps=config.max_epochs * loader.batches_per_epoch,
+            report=log.append,
+            should_stop=lambda: False,
+        )
+
+    bare()  # the first steps of a process also allocate and choose kernels
+    rounds = [(_seconds(bare), _seconds(loop)) for _ in range(ROUNDS)]
+    log.close()
+    pieces = loader.pieces_per_epoch
+    return BenchResult(
+        device=config.device,
+        precision=config.precision,
+        threads=torch.get_num_threads(),
+        bare_pieces_per_second=pieces / statistics.median(seconds for seconds, _ in rounds),
+        loop_pieces_per_second=pieces / statistics.median(seconds for _, seconds in rounds),
+    )
+
+
+def _bare(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> Callable[[], None]:
+    batches = [batch.to(config.device) for batch in loader.epoch(0)]
+
+    def epoch() -> None:
+        state.model.train()
+        for batch in batches:
+            train_step(
+                state.model,
+                state.optimizer,
+                batch,
+                config,
+                step=1,
+                rate=config.learning_rate,
+                kl_weight=config.loss.kl.weight,
+                bf16=config.precision == "bf16",
+            )
+
+    return epoch
+
+
+def _seconds(action: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

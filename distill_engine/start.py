@@ -1,0 +1,191 @@
+"""Begin a run: from a folder and some settings to a run folder that a worker can take over, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_engine import home, run_folder
+from distill_engine.datasets import Scan, describe, plain_data, scan
+from distill_engine.errors import ConfigError, DatasetError
+from distill_engine.events import RunFinished
+from distill_engine.library import LibraryEntry, find_model
+from distill_engine.names import checked_name, name_from
+from distill_engine.run_folder import RunFolder, RunInfo
+from distill_engine.training.config import TrainingConfig, Value, declarations, get, replaced
+from distill_engine.training.config_file import apply_settings, load_config, save_config
+from distill_engine.training.estimate import Estimate, estimate
+from distill_engine.training.presets import preset_config
+from distill_engine.words import counted, shown, size
+
+FIXED_WITHIN_A_RUN = (
+    "latent_dim",
+    "complex_spectrogram.n_fft",
+    "complex_spectrogram.hop_length",
+    "complex_spectrogram.n_mels",
+    "complex_spectrogram.if_masking_threshold",
+)
+"""Settings that the weights depend on: other ones would make another model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a person asked for: a preset, laid over it a file, over that settings; and a model to go on from."""
+
+    preset: str = "auto"
+    config_file: Path | None = None
+    settings: Sequence[str] = ()
+    start_from: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run would be: nothing of it is on disk yet."""
+
+    scan: Scan
+    preset: str
+    config: TrainingConfig
+    estimate: Estimate
+    start_from: LibraryEntry | None
+
+
+def plan_run(
+    dataset: Path,
+    wishes: Wishes,
+    *,
+    on_progress: Callable[[int, int, str], None] = lambda _done, _total, _name: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Plan:
+    """Scan `dataset` and work out what a run on it would be.
+
+    Raises:
+        ConfigError: the settings can't be used.
+        DatasetError: the folder can't be listed, or nothing in it can be trained on.
+        NotFoundError: there is no model of the name to go on from.
+        StopRequestedError: as `should_stop` asked.
+    """
+    _laid_over(TrainingConfig(), wishes)  # a wrong setting is told before a long scan, not after
+    model = find_model(wishes.start_from) if wishes.start_from else None
+    found = scan(dataset, cache=home.cache_folder(), on_progress=on_progress, should_stop=should_stop)
+    if not found.used:
+        raise DatasetError(*_nothing_to_train_on(found))
+    config = _laid_over(preset_config(wishes.preset, found.seconds, len(found.used)), wishes)
+    if model is not None:
+        config = _fitted_to(model, config)
+    return Plan(
+        scan=found,
+        preset=wishes.preset,
+        config=config,
+        estimate=estimate(config, found.seconds, len(found.used)),
+        start_from=model,
+    )
+
+
+def new_run(plan: Plan, name: str = "") -> RunFolder:
+    """Make the plan's run folder, ready for a worker; without a name it gets the dataset's.
+
+    Raises:
+        UsageError: the name can't be one.
+    """
+    dataset = plan.scan.folder.resolve()
+    folder = run_folder.create(checked_name(name) if name else name_from(shown(dataset.name)))
+    save_config(folder.config_file, plan.config)
+    folder.write_info(
+        RunInfo(
+            id=run_folder.new_id(),
+            name=folder.name,
+            dataset=str(dataset),
+            created=time.time(),
+            preset=plan.preset,
+            seed=plan.config.seed,
+            start_from=str(plan.start_from.path.resolve()) if plan.start_from else "",
+            versions=run_folder.versions(),
+        )
+    )
+    return folder
+
+
+def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
+    """Lay `settings` over the run's own copy of its configuration; return False where there is nothing left to do.
+
+    Raises:
+        ConfigError: a setting can't be used, or can't change within a run.
+    """
+    config = load_config(folder.config_file, TrainingConfig())
+    changed = apply_settings(config, settings)
+    for key in FIXED_WITHIN_A_RUN:
+        if get(changed, key) != get(config, key):
+            raise ConfigError(
+                f"{key} can't change within a run", "start a new run, with --from to go on from a model", key
+            )
+    last = run_folder.last_event(folder)
+    if isinstance(last, RunFinished) and last.epoch >= changed.max_epochs:
+        return False
+    if changed != config:
+        save_config(folder.config_file, changed)
+    return True
+
+
+def describe_plan(plan: Plan) -> str:
+    """Return a plan in words, several lines: what there is, what the preset came to, what it will take."""
+    takes, config = plan.estimate, plan.config
+    usual = TrainingConfig()
+    chosen = [key for key in declarations() if get(config, key) != get(usual, key)]
+    lines = [describe(plan.scan), "", f"The preset {plan.preset} came to the usual settings, and"]
+    lines += [f"  {key} = {get(config, key)}" for key in chosen]
+    lines += [
+        "",
+        f"{counted(takes.training_pieces, 'piece')} and {counted(takes.steps_per_epoch, 'step')} an epoch, "
+        f"{counted(takes.steps, 'step')} in {counted(config.max_epochs, 'epoch')}",
+        f"{size(takes.memory_bytes)} of memory, {takes.parameters:,} weights",
+        f"{size(takes.cache_bytes)} of disk for spectrograms, {size(takes.run_bytes)} for the run, "
+        f"{size(takes.model_bytes)} for the model",
+    ]
+    return "\n".join(lines)
+
+
+def plan_data(plan: Plan) -> dict[str, object]:
+    """Return a plan as data for JSON."""
+    return {
+        "scan": plain_data(plan.scan),
+        "preset": plan.preset,
+        "config": {key: get(plan.config, key) for key in declarations()},
+        "estimate": dataclasses.asdict(plan.estimate),
+    }
+
+
+def _laid_over(config: TrainingConfig, wishes: Wishes) -> TrainingConfig:
+    if wishes.config_file is not None:
+        config = load_config(wishes.config_file, config)
+    return apply_settings(config, wishes.settings)
+
+
+def _fitted_to(model: LibraryEntry, config: TrainingConfig) -> TrainingConfig:
+    """Take over what the model's weights dictate: the size of its latent space and its spectrogram.
+
+    Raises:
+        ConfigError: the file can't be used.
+    """
+    if model.info is None:
+        raise ConfigError(f"training can't go on from {model.name}: {model.problem}")
+    spectrogram = model.info.representation.config()
+    dictated: dict[str, Value] = {
+        "latent_dim": model.info.architecture.latent_dim,
+        "complex_spectrogram.n_fft": spectrogram.n_fft,
+        "complex_spectrogram.hop_length": spectrogram.hop_length,
+        "complex_spectrogram.n_mels": spectrogram.n_mels,
+        "complex_spectrogram.if_masking_threshold": spectrogram.if_masking_threshold,
+    }
+    return replaced(config, dictated)
+
+
+def _nothing_to_train_on(found: Scan) -> tuple[str, str]:
+    folder = shown(str(found.folder))
+    if not found.recordings:
+        return f"there are no recordings in {folder}", "WAV, AIFF, FLAC, Ogg, Opus and MP3 files are looked for"
+    reasons = [f"{shown(one.name)}: {one.problem}" for one in found.skipped]
+    more = f"\n… and {len(reasons) - 10} more" if len(reasons) > 10 else ""
+    return f"none of the {len(reasons)} recordings in {folder} can be trained on", "\n".join(reasons[:10]) + more

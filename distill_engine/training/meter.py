@@ -1,0 +1,66 @@
+"""Steps are told so many times a second at most; what happened between two tellings is told together, spikes too."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from statistics import fmean
+
+from distill_engine.events import Event, StepDone
+from distill_engine.training.step import StepResult
+
+REPORTS_PER_SECOND = 20
+
+
+class StepMeter:
+    """Collects the steps of an epoch and reports them as `StepDone`, about twenty times a second at most."""
+
+    def __init__(self, report: Callable[[Event], None], epoch: int, batch_size: int) -> None:
+        self._report = report
+        self._epoch = epoch
+        self._batch_size = batch_size
+        self._results: list[StepResult] = []
+        self._told_at = time.perf_counter()
+        self._last: tuple[int, float, float] = (0, 0.0, 0.0)
+
+    def add(self, result: StepResult, *, step: int, rate: float, kl_weight: float) -> None:
+        """Take in one step; report if it is time."""
+        self._results.append(result)
+        self._last = (step, rate, kl_weight)
+        if time.perf_counter() - self._told_at >= 1 / REPORTS_PER_SECOND:
+            self.flush()
+
+    def flush(self) -> None:
+        """Report what has not been reported."""
+        if not self._results:
+            return
+        results, self._results = self._results, []
+        now = time.perf_counter()
+        elapsed, self._told_at = now - self._told_at, now
+        step, rate, kl_weight = self._last
+        losses = [result.loss for result in results]
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        whole = len(finite) == len(losses)
+        self._report(
+            StepDone(
+                step=step,
+                epoch=self._epoch,
+                loss=fmean(finite) if finite else None,
+                loss_min=min(finite) if finite else None,
+                loss_max=max(finite) if whole else None,
+                magnitude=_mean(result.magnitude for result in results),
+                frequency=_mean(result.frequency for result in results),
+                stft=_mean(result.stft for result in results),
+                kl=_mean(result.kl for result in results),
+                learning_rate=rate,
+                kl_weight=kl_weight,
+                gradient_norm=_mean(result.gradient_norm for result in results),
+                pieces_per_second=len(results) * self._batch_size / elapsed,
+            )
+        )
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    finite = [value for value in values if math.isfinite(value)]
+    return fmean(finite) if finite else None

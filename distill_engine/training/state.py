@@ -1,0 +1,115 @@
+"""What a run is between two steps: weights, optimiser, averages, the best so far, and where in the data it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import torch
+from torch import Tensor
+
+from distill_engine.models.vae import ConvVAE
+from distill_engine.training.config import TrainingConfig
+
+
+class Sums(msgspec.Struct, kw_only=True):
+    """Losses added up over `count` steps or batches, to be told as means. Steps that were not taken don't count."""
+
+    count: int = 0
+    magnitude: float = 0.0
+    frequency: float = 0.0
+    stft: float = 0.0
+    kl: float = 0.0
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """The plain numbers of a run's state.
+
+    `step` counts the steps of the whole run, `epoch` the finished epochs, `batch` the batches done of the one under
+    way. `best_loss` is None until an epoch has ended; `rate_factor` is below 1 after training went back once.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    sums: Sums = msgspec.field(default_factory=Sums)
+    skipped_in_row: int = 0
+    rate_factor: float = 1.0
+    best_loss: float | None = None
+    best_epoch: int = 0
+    best_step: int = 0
+
+    def is_better(self, loss: float) -> bool:
+        """Tell whether an epoch's loss is the best so far."""
+        return math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """Everything a checkpoint holds. `ema` and `best` map the names of the model's weights to tensors.
+
+    `best` is empty until an epoch has ended.
+    """
+
+    model: ConvVAE
+    optimizer: torch.optim.AdamW
+    ema: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+
+    def judged_weights(self) -> dict[str, Tensor]:
+        """Return the weights validation and previews use, and a model is made of: the average, where one is kept."""
+        return self.ema or dict(self.model.state_dict())
+
+    @contextlib.contextmanager
+    def judging(self) -> Iterator[ConvVAE]:
+        """Yield the model, in evaluation mode, computing with the judged weights; put it back as it was afterwards."""
+        own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()} if self.ema else {}
+        self.model.load_state_dict(self.judged_weights())
+        self.model.eval()
+        try:
+            yield self.model
+        finally:
+            if own:
+                self.model.load_state_dict(own)
+            self.model.train()
+
+    def update_ema(self, decay: float) -> None:
+        """Move the average towards the weights by `1 - decay`; early on by more, so that it forgets the beginning."""
+        if not self.ema:
+            return
+        weight = 1 - min(decay, (1 + self.progress.step) / (10 + self.progress.step))
+        current = self.model.state_dict()
+        torch._foreach_lerp_(list(self.ema.values()), [current[name] for name in self.ema], weight)
+
+    def keep_best(self, loss: float) -> None:
+        """Remember the judged weights as the best so far."""
+        self.best = {name: tensor.detach().clone() for name, tensor in self.judged_weights().items()}
+        progress = self.progress
+        progress.best_loss, progress.best_epoch, progress.best_step = loss, progress.epoch, progress.step
+
+
+def fresh_state(
+    config: TrainingConfig, device: torch.device, weights: dict[str, Tensor] | None = None
+) -> TrainingState:
+    """Return the state before the first step: weights drawn from the seed, or copies of `weights`."""
+    spectrogram = config.complex_spectrogram
+    torch.manual_seed(config.seed)
+    model = ConvVAE(config.latent_dim, spectrogram.n_mels, spectrogram.time_frames, config.regularization.dropout)
+    if weights is not None:
+        model.load_state_dict(weights)
+    model.to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.regularization.weight_decay,
+        fused=True,
+    )
+    state = TrainingState(model=model, optimizer=optimizer)
+    if config.ema_decay:
+        state.ema = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return state

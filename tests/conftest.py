@@ -1,0 +1,26 @@
+"""What all tests share: a home of their own for everything Distill keeps, and real recordings where there are some."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(os.environ.get("DISTILL_TEST_CORPUS", Path(__file__).parents[2] / "shared" / "audio" / "corpus"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let DISTILL_HOME be an empty folder, so that no test sees another's runs or the user's own."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("DISTILL_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Return the folder of thirty real recordings."""
+    if not CORPUS.is_dir():
+        pytest.skip(f"no recordings in {CORPUS}; DISTILL_TEST_CORPUS can name a folder of them")
+    return CORPUS
