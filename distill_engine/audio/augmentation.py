@@ -60,7 +60,7 @@ def draw_copies(
         for attempt in range(_ATTEMPTS):
             words = [seed, int(digest[:16], 16), index, attempt]
             copy = _draw(config, np.random.default_rng(np.random.SeedSequence(words)), rms_db, earliest)
-            if not _is_one_of(copy, [CopyParameters(), *copies]):
+            if copy not in (CopyParameters(), *copies):
                 copies.append(copy)
                 break
         else:
@@ -100,15 +100,6 @@ def _draw(config: AugmentationConfig, random: np.random.Generator, rms_db: float
         noise_db=round(max(rms_db + config.noise_db, NOISE_OFF_DB), 2) if noise_on else NOISE_OFF_DB,
         noise_seed=int(random.integers(1 << 53)) if noise_on else 0,
     )
-
-
-def _is_one_of(copy: CopyParameters, others: list[CopyParameters]) -> bool:
-    """Say whether the copy's sound is that of one of the others: the noise seed alone is no difference worth a copy."""
-
-    def audible(one: CopyParameters) -> tuple[int, int, float, float]:
-        return one.speed_steps, one.shift_samples, one.gain_db, one.noise_db
-
-    return audible(copy) in [audible(other) for other in others]
 
 
 def _away_from_zero(unit: float) -> float:

@@ -203,7 +203,7 @@ class FrameLevels:
     def __init__(self, hop_length: int) -> None:
         self._hop = hop_length
         self._held = torch.zeros(hop_length // 2)
-        self._powers: list[Tensor] = []
+        self._powers = bytearray()
         self._samples = 0
 
     def push(self, samples: Tensor) -> None:
@@ -211,15 +211,15 @@ class FrameLevels:
         self._samples += len(samples)
         held = torch.cat((self._held, samples))
         whole = len(held) // self._hop * self._hop
-        self._powers.append(held[:whole].view(-1, self._hop).double().square().mean(dim=1))
+        self._powers += held[:whole].view(-1, self._hop).double().square().mean(dim=1).numpy().data
         self._held = held[whole:].clone()
 
     def finish(self) -> npt.NDArray[np.float64]:
         """Return the levels [samples // hop + 1] in dB against full scale, -200 for no sound at all."""
         frames = self._samples // self._hop + 1
-        rest = torch.nn.functional.pad(self._held, (0, self._hop - len(self._held)))
-        powers = torch.cat((*self._powers, rest.double().square().mean(dim=0, keepdim=True)))[:frames]
-        levels: npt.NDArray[np.float64] = (10 * powers.clamp(min=1e-20).log10()).numpy()
+        last = float(self._held.double().square().sum()) / self._hop
+        powers = np.append(np.frombuffer(self._powers, np.float64), last)[:frames]
+        levels: npt.NDArray[np.float64] = 10 * np.log10(np.maximum(powers, 1e-20))
         return levels
 
 
@@ -277,17 +277,17 @@ class _Work:
     def _write(self, file: BinaryIO, job: _Job) -> None:
         """Write an entry in one pass: frames as they come, then what is known at the end, then the header."""
         levels = FrameLevels(self._config.hop_length)
-        sums = []
+        sums = bytearray()  # one block that grows: many small tensors that stay would pin gigabytes of freed ones
         file.write(bytes(cache_files.HEADER_BYTES))
         for block in self._analysed(job, levels):
             file.write(block.permute(2, 0, 1).half().contiguous().numpy().data)
             above = block[0] - MAGNITUDE_FLOOR
-            sums.append(torch.stack((above.sum(dim=0), above.square().sum(dim=0)), dim=1))
+            sums += torch.stack((above.sum(dim=0), above.square().sum(dim=0)), dim=1).numpy().data
         runs = active_runs(levels.finish(), self._config)
-        file.write(torch.cat(sums).numpy().data)
+        file.write(sums)
         file.write(np.array(runs, np.int32).data)
         file.seek(0)
-        frames = sum(len(part) for part in sums)
+        frames = len(sums) // 8
         file.write(cache_files.header(job.key, frames=frames, n_mels=self._config.n_mels, runs=len(runs)))
 
     def _analysed(self, job: _Job, levels: FrameLevels) -> Iterator[Tensor]:

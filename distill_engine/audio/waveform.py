@@ -21,24 +21,32 @@ from distill_engine.training.config import ComplexSpectrogramConfig
 
 SAMPLE_RATE = ComplexSpectrogramConfig.sample_rate
 BLOCK_SECONDS = 8.0
-_FILTER_ZERO_CROSSINGS = 32  # on either side: 0.1 dB at 0.96 of the lower band limit, aliases under -80 dB
-_LARGEST_FRACTION = 1000  # rates such as 44,101 Hz would ask for a filter of gigabytes; 1 ppm off is inaudible
+_ZERO_CROSSINGS = 32  # of the sinc, on either side
+_ROLLOFF = 0.99  # of the lower band limit: where the filter has fallen by half
+_LARGEST_FILTER = 1_000_000  # values; a rate of 44,101 Hz would ask for billions
+_INTERPOLATED_AT_ONCE = 1 << 14
+
+# From what is held, the input index of its first sample, the first output wanted and how many: those outputs.
+_Outputs = Callable[[Tensor, int, int, int], Tensor]
 
 
 class StreamingResampler:
     """Changes the rate of one long signal, pushed in pieces of any size; the pieces' borders leave no trace.
 
-    `step` is how far to move in the input for one output sample: input rate / output rate.
+    `step` is how far to move in the input for one output sample: input rate / output rate. A filter bank does common
+    rates at thousands of times real time; where it would be too large, each sample gets a filter of its own.
     """
 
     def __init__(self, step: Fraction) -> None:
-        self._exact_step = step
-        self._step = _filterable(step)
-        reach = _FILTER_ZERO_CROSSINGS * max(Fraction(1), step) + self._step.numerator
-        # A multiple of the numerator, so that a section starts where an input and an output sample coincide.
-        self._context = math.ceil(reach / self._step.numerator) * self._step.numerator
-        self._held = torch.zeros(0)
-        self._history = 0  # leading samples of _held that only serve as context
+        self._step = step
+        banked = step.numerator * step.denominator <= _LARGEST_FILTER
+        self._outputs: _Outputs = _filter_bank(step) if banked else _interpolator(step)
+        self._unit = step.denominator if banked else 1
+        # A multiple of this many inputs, so that what is held starts where an input and an output sample coincide.
+        aligned = step.numerator if banked else 1
+        self._reach = (math.ceil(_reach(step) / aligned) + 1) * aligned
+        self._held = torch.zeros(self._reach)
+        self._first = -self._reach
         self._samples_in = 0
         self._samples_out = 0
 
@@ -48,29 +56,26 @@ class StreamingResampler:
         if self._step == 1:
             return samples
         self._held = torch.cat((self._held, samples))
-        ready = (len(self._held) - self._history - self._context) // self._step.numerator
-        return self._advance(ready) if ready > 0 else samples[:0]
+        settled = math.floor((self._samples_in - self._reach) / self._step) - self._samples_out
+        return self._advance(max(0, settled) // self._unit * self._unit)
 
     def finish(self) -> Tensor:
         """Return the rest [m]; the whole output has ceil(samples in / step) samples."""
         if self._step == 1:
             return torch.zeros(0)
-        missing = max(0, math.ceil(self._samples_in / self._exact_step) - self._samples_out)
-        blocks = math.ceil(missing / self._step.denominator)
-        needed = self._history + blocks * self._step.numerator + self._context
+        missing = math.ceil(self._samples_in / self._step) - self._samples_out
+        count = math.ceil(missing / self._unit) * self._unit
+        needed = math.ceil((self._samples_out + count) * self._step) + self._reach - self._first
         self._held = torch.nn.functional.pad(self._held, (0, max(0, needed - len(self._held))))
-        return self._advance(blocks)[:missing]
+        return self._advance(count)[:missing]
 
-    def _advance(self, blocks: int) -> Tensor:
-        """Turn the next `blocks` times numerator input samples into `blocks` times denominator output samples."""
-        taken = blocks * self._step.numerator
-        section = self._held[: self._history + taken + self._context]
-        skip = self._history // self._step.numerator * self._step.denominator
-        out = _resampler(self._step)(section)[skip : skip + blocks * self._step.denominator]
-        drop = max(0, self._history + taken - self._context)
-        self._history += taken - drop
-        self._held = self._held[drop:].clone()
-        self._samples_out += len(out)
+    def _advance(self, count: int) -> Tensor:
+        if count == 0:
+            return torch.zeros(0)
+        out = self._outputs(self._held, self._first, self._samples_out, count)
+        self._samples_out += count
+        first = math.floor(self._samples_out * self._step) - self._reach
+        self._held, self._first = self._held[first - self._first :].clone(), first
         return out
 
 
@@ -119,17 +124,41 @@ def load_second(path: Path, second: int) -> Tensor:
     return torch.nn.functional.pad(found[:SAMPLE_RATE], (0, max(0, SAMPLE_RATE - len(found))))
 
 
-def _filterable(step: Fraction) -> Fraction:
-    """Return the step, or one within 1 ppm of it, as a fraction small enough to make a filter for."""
-    return step.limit_denominator(max(1, math.floor(_LARGEST_FRACTION / max(Fraction(1), step))))
+def _reach(step: Fraction) -> float:
+    """Return how many input samples the filter reaches to either side."""
+    return _ZERO_CROSSINGS * max(1.0, float(step)) / _ROLLOFF
 
 
 @lru_cache(maxsize=16)
-def _resampler(step: Fraction) -> Callable[[Tensor], Tensor]:
-    """Return the windowed-sinc filter bank, kept because making one takes longer than using it on a few seconds."""
+def _filter_bank(step: Fraction) -> _Outputs:
+    """Return torchaudio's windowed-sinc filter bank; kept, because making one takes longer than a few seconds' use."""
     from torchaudio.transforms import Resample  # noqa: PLC0415 - loading torchaudio takes half a second
 
-    resample: Callable[[Tensor], Tensor] = Resample(
-        step.numerator, step.denominator, lowpass_filter_width=_FILTER_ZERO_CROSSINGS
-    )
-    return resample
+    resample = Resample(step.numerator, step.denominator, lowpass_filter_width=_ZERO_CROSSINGS, rolloff=_ROLLOFF)
+
+    def outputs(held: Tensor, first: int, wanted: int, count: int) -> Tensor:
+        skip = wanted - math.ceil(first / step)
+        section: Tensor = resample(held)[skip : skip + count]
+        return section
+
+    return outputs
+
+
+def _interpolator(step: Fraction) -> _Outputs:
+    """Return the same filter worked out anew for each sample: for any step, at some twenty times real time."""
+    cutoff = _ROLLOFF / max(1.0, float(step))
+    taps = torch.arange(-math.ceil(_reach(step)), math.ceil(_reach(step)) + 1)
+
+    def section(held: Tensor, first: int, wanted: Tensor) -> Tensor:
+        travelled = wanted * step.numerator  # whole numbers: a float would lose the phase within an hour
+        nearest, phase = travelled // step.denominator, (travelled % step.denominator) / step.denominator
+        crossings = (taps - phase[:, None]) * cutoff
+        window = torch.cos((crossings / _ZERO_CROSSINGS).clamp(-1.0, 1.0) * (math.pi / 2)).square()
+        return (held[(nearest - first)[:, None] + taps] * torch.sinc(crossings) * window).sum(dim=1) * cutoff
+
+    def outputs(held: Tensor, first: int, wanted: int, count: int) -> Tensor:
+        starts = range(wanted, wanted + count, _INTERPOLATED_AT_ONCE)
+        ends = [min(start + _INTERPOLATED_AT_ONCE, wanted + count) for start in starts]
+        return torch.cat([section(held, first, torch.arange(*part)) for part in zip(starts, ends, strict=True)])
+
+    return outputs
