@@ -23,7 +23,7 @@ REDUCTION = 2 ** (len(CHANNELS) - 1)
 _NORM_GROUPS = 8
 _LEAK = 0.2
 _LOGVAR_CENTRE, _LOGVAR_REACH = -3.0, 7.0
-_INITIAL_MAGNITUDE = 0.5
+_INITIAL_MAGNITUDE = 0.75
 
 
 def padded_size(n_mels: int, time_frames: int) -> tuple[int, int]:
@@ -194,7 +194,7 @@ def _init_convolutions(layers: nn.Module) -> None:
 
 
 def _init_output(last: nn.ConvTranspose2d) -> None:
-    """Start near a middling magnitude and no frequency offset, with just enough spread to learn from."""
+    """Start near no frequency offset and the mean of magnitudes whose RMS is 1, with just enough spread to learn."""
     assert last.bias is not None
     nn.init.normal_(last.weight, std=0.02)
     with torch.no_grad():
