@@ -7,6 +7,7 @@ comes too near nothing is moved away from it, and where all ranges are zero ther
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_engine.audio.waveform import SAMPLE_RATE, resampled
+from distill_engine.audio.waveform import SAMPLE_RATE, resampled, without_start
 from distill_engine.training.config import AugmentationConfig
 
 SPEED_STEPS = 500  # 0.2 %, a thirtieth of a semitone; finer steps ask for larger filters and can't be heard apart
@@ -75,7 +76,8 @@ def augment(blocks: Iterable[Tensor], copy: CopyParameters) -> Iterator[Tensor]:
 
 def warp(blocks: Iterable[Tensor], copy: CopyParameters) -> Iterator[Tensor]:
     """Yield the blocks with the copy's speed and shift: the half of `augment` that moves sound in time."""
-    return _shifted(resampled(blocks, copy.speed), copy.shift_samples)
+    moved = without_start(resampled(blocks, copy.speed), max(0, -copy.shift_samples))
+    return itertools.chain([torch.zeros(copy.shift_samples)], moved) if copy.shift_samples > 0 else moved
 
 
 def colour(blocks: Iterable[Tensor], copy: CopyParameters) -> Iterator[Tensor]:
@@ -109,13 +111,3 @@ def _away_from_zero(unit: float) -> float:
 def _whole(value: float) -> int:
     """Round to a whole number, away from zero, so that a small range still changes something."""
     return int(np.copysign(np.ceil(abs(value)), value))
-
-
-def _shifted(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
-    if samples > 0:
-        yield torch.zeros(samples)
-    to_drop = max(0, -samples)
-    for block in blocks:
-        if len(kept := block[to_drop:]):
-            yield kept
-        to_drop = max(0, to_drop - len(block))

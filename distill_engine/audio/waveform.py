@@ -6,7 +6,6 @@ the samples of the whole file resampled at once, and an hour of audio takes no m
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -89,39 +88,39 @@ def resampled(blocks: Iterable[Tensor], step: Fraction) -> Iterator[Tensor]:
         yield rest
 
 
-def stream_waveform(path: Path, block_seconds: float = BLOCK_SECONDS) -> Iterator[Tensor]:
-    """Yield a recording as float32 blocks [n], mono (the mean of its channels), at 48 kHz.
+def without_start(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """Yield the blocks [n] of a signal from sample `samples` on."""
+    to_drop = samples
+    for block in blocks:
+        if len(kept := block[to_drop:]):
+            yield kept
+        to_drop = max(0, to_drop - len(block))
 
-    All of it together has ceil(frames · 48000 / rate) samples. Raises what `audio.io` raises for an unreadable file.
+
+def stream_waveform(path: Path, block_seconds: float = BLOCK_SECONDS, start_second: int = 0) -> Iterator[Tensor]:
+    """Yield a recording, from a whole second on, as float32 blocks [n], mono (the channels' mean), at 48 kHz.
+
+    From the start it has ceil(frames · 48000 / rate) samples; from a later second it has the same ones, since every
+    rate is in phase at whole seconds and the second before is read too. RecordingError for an unreadable file.
     """
-    mono = (torch.from_numpy(block.mean(axis=1)) for block in read_blocks(path, seconds=block_seconds))
-    return resampled(mono, Fraction(read_header(path).sample_rate, SAMPLE_RATE))
+    rate = read_header(path).sample_rate
+    lead = min(1, start_second)
+    blocks = read_blocks(path, seconds=block_seconds, start_frame=(start_second - lead) * rate)
+    mono = (torch.from_numpy(block.mean(axis=1)) for block in blocks)
+    return without_start(resampled(mono, Fraction(rate, SAMPLE_RATE)), lead * SAMPLE_RATE)
 
 
-def load_waveform(path: Path, max_seconds: float | None = None) -> Tensor:
-    """Return a recording, or at most its first `max_seconds`, as one float32 tensor [n], mono, at 48 kHz."""
+def load_waveform(path: Path, max_seconds: float | None = None, start_second: int = 0) -> Tensor:
+    """Return a recording, from a whole second on and no longer than asked, as float32 [n], mono, at 48 kHz."""
     if max_seconds is None:
-        return torch.cat([torch.zeros(0), *stream_waveform(path)])
+        return torch.cat([torch.zeros(0), *stream_waveform(path, start_second=start_second)])
     wanted = round(max_seconds * SAMPLE_RATE)
     blocks: list[Tensor] = [torch.zeros(0)]
-    for block in stream_waveform(path, min(BLOCK_SECONDS, max_seconds + 0.5)):
+    for block in stream_waveform(path, min(BLOCK_SECONDS, max_seconds + 0.5), start_second):
         blocks.append(block)
         if sum(map(len, blocks)) >= wanted:
             break
     return torch.cat(blocks)[:wanted]
-
-
-def load_second(path: Path, second: int) -> Tensor:
-    """Return the one second [48000] of a recording that starts at whole second `second`, zeros after its end.
-
-    Only this second and its neighbours are read; whole seconds are points where every rate is in phase.
-    """
-    rate = read_header(path).sample_rate
-    first = max(0, second - 1)
-    seconds_near = itertools.islice(read_blocks(path, seconds=1.0, start_frame=first * rate), second + 2 - first)
-    mono = [torch.from_numpy(block.mean(axis=1)) for block in seconds_near]
-    found = torch.cat([torch.zeros(0), *resampled(mono, Fraction(rate, SAMPLE_RATE))])[(second - first) * SAMPLE_RATE :]
-    return torch.nn.functional.pad(found[:SAMPLE_RATE], (0, max(0, SAMPLE_RATE - len(found))))
 
 
 def _reach(step: Fraction) -> float:

@@ -24,7 +24,7 @@ from distill_engine.audio import cache
 from distill_engine.audio.cache import CacheEntry
 from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem, split_recordings
 from distill_engine.audio.spectrogram import Normalisation
-from distill_engine.audio.waveform import load_second
+from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform
 from distill_engine.datasets import Recording, Scan
 from distill_engine.training.config import TrainingConfig
 
@@ -168,7 +168,8 @@ class AudioTrainingDataset(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         path, second = self._pieces[index]
-        return load_second(path, second)[None]
+        piece = load_waveform(path, 1.0, second)
+        return torch.nn.functional.pad(piece, (0, SAMPLE_RATE - len(piece)))[None]
 
 
 def create_data_loaders(scan: Scan, config: TrainingConfig) -> tuple[DataLoader[Tensor], DataLoader[Tensor] | None]:

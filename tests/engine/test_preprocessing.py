@@ -48,7 +48,8 @@ def _tone(seconds: float, hertz: float, level: float = 0.3) -> np.ndarray[tuple[
 
 def _write(path: Path, samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, _RATE, "FLOAT")
+    # Whole numbers: into a float WAV libsndfile writes the time of day, and the split depends on the file's content.
+    soundfile.write(path, samples, _RATE, "PCM_24")
 
 
 @pytest.fixture
@@ -312,7 +313,7 @@ def test_samples_that_are_not_finite_leave_the_recording_out_with_a_reason(folde
     scan = datasets.scan(folder)
     samples = _tone(1.5, 100)
     samples[700] = np.nan
-    _write(scan.used[0].path, samples)
+    soundfile.write(scan.used[0].path, samples, _RATE, "FLOAT")
     scan.used[1].path.unlink()
     _write(scan.used[2].path, _tone(0.7, 100))
     corpus = preprocess_complex_spectrograms(scan, _CONFIG, folder.parent / "cache")
