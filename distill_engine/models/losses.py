@@ -31,7 +31,7 @@ class Losses:
     kl: Tensor
 
 
-def vae_losses(  # noqa: PLR0917 - what the model returned, in its order, then how to weigh it
+def vae_losses(
     recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float | Tensor
 ) -> Losses:
     """Compare `recon` with `x`, normalised [B, 2, n_mels, time], and `mu`, `logvar` [B, latent_dim] with the prior.
