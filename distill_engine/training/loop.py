@@ -44,7 +44,7 @@ from distill_engine.words import encodable
 
 SKIPS_BEFORE_GOING_BACK = 10
 
-Report = Callable[[Event], None]
+Report = Callable[[Event], object]
 ShouldStop = Callable[[], bool]
 Ending = Literal["epochs", "minutes", "early", "stopped"]
 

@@ -16,7 +16,7 @@ REPORTS_PER_SECOND = 20
 class StepMeter:
     """Collects the steps of an epoch and reports them as `StepDone`, about twenty times a second at most."""
 
-    def __init__(self, report: Callable[[Event], None], epoch: int, batch_size: int) -> None:
+    def __init__(self, report: Callable[[Event], object], epoch: int, batch_size: int) -> None:
         self._report = report
         self._epoch = epoch
         self._batch_size = batch_size

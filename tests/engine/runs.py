@@ -1,0 +1,87 @@
+"""Small real runs for tests: a few recordings of about two seconds, a coarse spectrogram, a few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from distill_engine.datasets import scan
+from distill_engine.events import Event, PreprocessDone
+from distill_engine.training.config import TrainingConfig, Value, replaced
+from distill_engine.training.loop import Outcome, Start, train
+from tests.engine.recordings import good
+
+E = TypeVar("E", bound=Event)
+
+SMALL: dict[str, Value] = {
+    "max_epochs": 4,
+    "batch_size": 2,
+    "warmup_steps": 2,
+    "latent_dim": 8,
+    "complex_spectrogram.n_mels": 32,
+    "complex_spectrogram.hop_length": 1024,
+    "device": "cpu",
+    "precision": "fp32",
+    "augmentation.copies": 1,
+    "preview_interval": 100,
+    "preview_recordings": 0,
+    "preview_samples": 0,
+    "checkpoint_minutes": 0.0,
+    "checkpoint_interval": 100,
+}
+
+
+def small_config(**changes: Value) -> TrainingConfig:
+    """Return settings of a run of seconds; a double underscore in a name stands for the dot of a dotted key."""
+    return replaced(TrainingConfig(), {**SMALL, **{name.replace("__", "."): value for name, value in changes.items()}})
+
+
+def write_dataset(folder: Path, count: int = 3) -> Path:
+    """Write a few different recordings; return the folder."""
+    for number in range(count):
+        good(folder / f"{number}.wav", seed=number, frames=80_000 + 8_000 * number)
+    return folder
+
+
+@dataclass
+class SmallRun:
+    """A run without a worker around it: what it reported, and where its files are."""
+
+    folder: Path
+    dataset: Path
+    events: list[Event] = field(default_factory=list)
+
+    def train(
+        self, config: TrainingConfig, *, stop_after_steps: int | None = None, start: Start | None = None
+    ) -> Outcome:
+        """Train until the end, or until so many steps were taken."""
+        return train(
+            scan(self.dataset),
+            config,
+            name="small",
+            checkpoints=self.folder / "checkpoints",
+            previews=self.folder / "previews",
+            cache=self.folder.parent / "cache",
+            start=start or Start(),
+            report=self.events.append,
+            should_stop=self._stopping(stop_after_steps),
+        )
+
+    def reported(self, kind: type[E]) -> list[E]:
+        """Return the events of one type."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def _stopping(self, steps: int | None) -> Callable[[], bool]:
+        """Return a `should_stop` that lets so many steps pass: the loop asks once before each, and while preparing."""
+        asked = 0
+
+        def should_stop() -> bool:
+            nonlocal asked
+            if steps is None or not self.reported(PreprocessDone):
+                return False
+            asked += 1
+            return asked > steps
+
+        return should_stop

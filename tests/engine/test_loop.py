@@ -1,0 +1,160 @@
+"""The loop: what it reports, that a resumed run equals one never stopped, and how it meets numbers that aren't finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from distill_engine.errors import DivergedError
+from distill_engine.events import EpochDone, Event, PreprocessDone, StepDone, WarningRaised
+from distill_engine.models.vae import ConvVAE
+from distill_engine.training.config import Value
+from distill_engine.training.loop import Start
+from tests.engine.runs import SmallRun, small_config, write_dataset
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> SmallRun:
+    return SmallRun(folder=tmp_path / "run", dataset=write_dataset(tmp_path / "recordings"))
+
+
+def weights(checkpoint: Path | None) -> dict[str, Tensor]:
+    assert checkpoint is not None
+    tensors: dict[str, Tensor] = safetensors.torch.load_file(checkpoint)
+    return tensors
+
+
+def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"complex_spectrogram.n_mels": 128, "complex_spectrogram.hop_length": 512},
+        {"ema_decay": 0.9, "learning_rate_schedule": "constant"},
+        {"precision": "bf16", "regularization.dropout": 0.5},
+    ],
+    ids=["plain", "averaged", "bf16"],
+)
+def test_twenty_steps_at_once_and_seven_then_thirteen_give_the_same_bytes(
+    run: SmallRun, tmp_path: Path, changes: dict[str, Value]
+) -> None:
+    config = small_config(max_epochs=5, **changes)
+    whole = run.train(config)
+    assert whole.progress.step == 20
+
+    parted = SmallRun(folder=tmp_path / "parted", dataset=run.dataset)
+    first = parted.train(config, stop_after_steps=7)
+    assert (first.ending, first.progress.step) == ("stopped", 7)
+    parted.events.clear()
+    second = parted.train(config, start=Start(resume=first.checkpoint))
+
+    assert_equal(weights(second.checkpoint), weights(whole.checkpoint))
+    assert parted.reported(EpochDone)[-1].train_loss == run.reported(EpochDone)[-1].train_loss
+    assert second.progress.best_epoch == whole.progress.best_epoch
+
+
+def test_events_come_in_order_and_tell_every_step_once(run: SmallRun) -> None:
+    run.train(small_config(max_epochs=3))
+    kinds = [type(event) for event in run.events]
+    assert kinds.index(PreprocessDone) < kinds.index(StepDone) < kinds.index(EpochDone)
+    assert [event.epoch for event in run.reported(EpochDone)] == [1, 2, 3]
+    assert run.reported(StepDone)[-1].step == 12
+    prepared = run.reported(PreprocessDone)[0]
+    assert (prepared.found, prepared.used, prepared.skipped) == (3, 3, [])
+
+
+def test_training_learns(run: SmallRun) -> None:
+    run.train(small_config(max_epochs=12, learning_rate=0.003))
+    epochs = run.reported(EpochDone)
+    assert epochs[-1].train_magnitude is not None
+    assert epochs[0].train_magnitude is not None
+    assert epochs[-1].train_magnitude < 0.8 * epochs[0].train_magnitude
+
+
+def test_the_checkpoint_left_holds_the_weights_of_the_best_epoch(run: SmallRun) -> None:
+    outcome = run.train(small_config(max_epochs=6, learning_rate=0.05))
+    losses = [event.validation_loss for event in run.reported(EpochDone) if event.validation_loss is not None]
+    assert outcome.progress.best_loss == min(losses)
+    assert outcome.progress.best_epoch == losses.index(min(losses)) + 1
+    kept = weights(outcome.checkpoint)
+    assert any(name.startswith("best/") for name in kept) == (outcome.progress.best_epoch != 6)
+
+
+def test_a_run_ends_early_once_validation_stops_improving(run: SmallRun) -> None:
+    outcome = run.train(small_config(max_epochs=50, early_stop_epochs=2, learning_rate=0.1))
+    assert outcome.ending == "early"
+    assert outcome.progress.epoch == outcome.progress.best_epoch + 2
+
+
+def test_a_run_ends_when_its_time_is_up_and_keeps_what_it_has(run: SmallRun) -> None:
+    outcome = run.train(small_config(max_epochs=10_000, max_minutes=0.01))
+    assert outcome.ending == "minutes"
+    assert outcome.checkpoint is not None
+    assert outcome.progress.best_step > 0
+
+
+class _Faults:
+    """Makes the network's output NaN on the calls one names: a real model with a real fault in it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, faulty: range) -> None:
+        self.calls = 0
+        forward = ConvVAE.forward
+
+        def faulty_forward(model: ConvVAE, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            recon, mu, logvar = forward(model, x)
+            if model.training:
+                self.calls += 1
+                if self.calls in faulty:
+                    recon = recon * float("nan")
+            return recon, mu, logvar
+
+        monkeypatch.setattr(ConvVAE, "forward", faulty_forward)
+
+
+def test_one_bad_step_is_left_out_and_told(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    _Faults(monkeypatch, range(3, 4))
+    outcome = run.train(small_config())
+    assert outcome.ending == "epochs"
+    assert [event.kind for event in run.reported(WarningRaised)] == ["not-finite"]
+    assert all(tensor.isfinite().all() for tensor in weights(outcome.checkpoint).values())
+
+
+def test_ten_bad_steps_in_a_row_halve_the_rate_once(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    _Faults(monkeypatch, range(5, 15))
+    outcome = run.train(small_config(max_epochs=6, learning_rate_schedule="constant"))
+    assert outcome.ending == "epochs"
+    assert outcome.progress.rate_factor == 0.5
+    assert "diverging" in [event.kind for event in run.reported(WarningRaised)]
+    assert run.reported(StepDone)[-1].learning_rate == pytest.approx(0.0005)
+
+
+def test_a_run_that_keeps_diverging_fails_and_keeps_its_last_good_checkpoint(
+    run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Faults(monkeypatch, range(6, 1000))
+    with pytest.raises(DivergedError):
+        run.train(small_config(max_epochs=20, checkpoint_interval=1))
+    kept = sorted((run.folder / "checkpoints").iterdir())
+    assert kept
+    assert all(tensor.isfinite().all() for tensor in weights(kept[-1]).values())
+
+
+def test_a_resumed_run_says_that_its_recordings_have_changed(run: SmallRun) -> None:
+    first = run.train(small_config(), stop_after_steps=3)
+    (run.dataset / "0.wav").unlink()
+    run.train(small_config(), start=Start(resume=first.checkpoint))
+    assert "corpus-changed" in [event.kind for event in run.reported(WarningRaised)]
+
+
+def test_no_event_is_reported_after_a_stop_but_the_checkpoint(run: SmallRun) -> None:
+    seen: list[Event] = run.events
+    run.train(small_config(), stop_after_steps=2)
+    assert type(seen[-1]).__name__ == "CheckpointSaved"
