@@ -1,8 +1,8 @@
 """Mel bands as both directions of the spectrogram need them: filters over an FFT's bins, and where each band lies.
 
-The mel scale is Fant's (1968), ln(1 + f / 1 kHz): with 128 bands up to 24 kHz its narrowest band is about as wide as a
-bin of the default FFT, so that no band is spent on what the FFT can't tell apart. The filters sum to one at every bin,
-from 0 Hz to half the sample rate, so the bands share out the whole power and lose none of it.
+The mel scale is O'Shaughnessy's (1987), ln(1 + f / 700 Hz): low bands, where tones lie close, are as narrow as a bin of
+the default FFT. The filters sum to one at every bin, from 0 Hz to half the sample rate, so the bands share out the whole
+power and lose none of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distill_engine.training.config import ComplexSpectrogramConfig
 
-CORNER_HZ = 1000.0
+CORNER_HZ = 700.0
 """Below it bands are about equally wide, above it they widen with frequency."""
 
 _STEPS_PER_BIN = 32

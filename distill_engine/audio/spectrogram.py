@@ -1,7 +1,8 @@
 """Waveform to the two-channel spectrogram and back: log mel magnitude, and instantaneous frequency of each band.
 
-Frequency is read from each frame alone, by reassignment (Auger and Flandrin 1995), not from the phase advance between
-frames: it needs no predecessor, can't wrap, and makes a recording analysed in blocks equal to one analysed whole.
+A band's frequency is read twice: from the frame alone, by reassignment (Auger and Flandrin 1995), which can't wrap, and
+from how far the band's phase turned since the frame before, which is exact up to whole turns. The first picks the turn of
+the second, so phases summed on the way back arrive where they were, also where tones too close to part beat in one band.
 The way back is `synthesise`, in its own module, re-exported here.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distill_engine.audio.mel import MelBands, mel_bands
+from distill_engine.audio.mel import mel_bands
 from distill_engine.audio.synthesis import MAGNITUDE_FLOOR, SINE_POWER, synthesise
 from distill_engine.training.config import ComplexSpectrogramConfig
 
@@ -22,6 +23,9 @@ __all__ = ["MAGNITUDE_FLOOR", "Normalisation", "StreamingAnalyser", "analyse", "
 
 _FRAMES_AT_ONCE = 256
 """Bounds the memory of analysis: about 15 MB with the default configuration."""
+
+_TINY = 1e-30
+"""A power that is none, even of a recording of the last bit of 24."""
 
 
 @torch.no_grad()
@@ -43,6 +47,7 @@ class StreamingAnalyser:
     def __init__(self, config: ComplexSpectrogramConfig) -> None:
         self._config = config
         self._pending: Tensor | None = None
+        self._before: Tensor | None = None
         self._samples = 0
         self._frames = 0
         self._finished = False
@@ -85,33 +90,64 @@ class StreamingAnalyser:
             return signal.new_zeros(2, self._config.n_mels, 0)
         frames = signal.unfold(0, window, hop)
         parts = [frames[at : at + _FRAMES_AT_ONCE] for at in range(0, count, _FRAMES_AT_ONCE)]
-        return torch.cat([_spectrogram(part, self._config) for part in parts], dim=2)
+        return torch.cat([self._spectrogram(part) for part in parts], dim=2)
+
+    def _spectrogram(self, frames: Tensor) -> Tensor:
+        result, self._before = _spectrogram(frames, self._before, self._config)
+        return result
 
 
-def _spectrogram(frames: Tensor, config: ComplexSpectrogramConfig) -> Tensor:
-    """Raw spectrogram [2, n_mels, t] of samples already cut into frames [t, n_fft].
+def _spectrogram(frames: Tensor, before: Tensor | None, config: ComplexSpectrogramConfig) -> tuple[Tensor, Tensor]:
+    """Raw spectrogram [2, n_mels, t] of samples already cut into frames [t, n_fft], and the last frame's spectrum [bins].
 
-    With the Hann window h and its derivative dh, a sine at w0 gives X_dh = j (w - w0) X_h, hence its frequency in each
-    bin (Auger and Flandrin 1995) is w - Im(X_dh conj(X_h)) / |X_h|^2. The mean over a band weighted by |X_h|^2 takes no
-    division a bin, so bins without power do no harm.
+    `before` is the spectrum of the frame before the first, None at the beginning of a recording.
     """
     tools = _analysis_tools(config, frames.device)
     with torch.autocast(frames.device.type, enabled=False):
-        spectrum, slope = torch.fft.rfft(frames * tools.window), torch.fft.rfft(frames * tools.derivative)
+        spectrum = torch.fft.rfft(frames * tools.window)
         power = spectrum.real.square() + spectrum.imag.square()
-        deviation = spectrum.imag * slope.real - spectrum.real * slope.imag
         band_power = power @ tools.filters
-        moment = (power * tools.bands.bins.to(frames.device) + deviation) @ tools.filters
-    offset = moment / band_power.clamp(min=torch.finfo(torch.float32).tiny) - tools.centres
-    heard = band_power >= 10 ** (config.if_masking_threshold / 10)
-    frequency = torch.where(heard, (offset / tools.reach).clamp(-1.0, 1.0), 0.0)
-    magnitude = (band_power.clamp(min=math.exp(2 * MAGNITUDE_FLOOR)).log() / 2).clamp(min=MAGNITUDE_FLOOR)
-    return torch.stack([magnitude.T, frequency.T])
+        hertz = _reassigned(frames, spectrum, power, tools) / band_power.clamp(min=_TINY)
+        start = spectrum[:1] if before is None else before[None]
+        coherent = _turn_exactly(hertz, torch.cat([start, spectrum]), tools, config)
+    if before is None:
+        coherent[0] = hertz[0]
+    offset = ((coherent - tools.centres) / tools.reach).clamp(-1.0, 1.0)
+    frequency = torch.where(band_power >= 10 ** (config.if_masking_threshold / 10), offset, 0.0)
+    magnitude = (band_power.clamp(min=_TINY).log() / 2).clamp(min=MAGNITUDE_FLOOR)
+    return torch.stack([magnitude.T, frequency.T]), spectrum[-1].clone()
+
+
+def _reassigned(frames: Tensor, spectrum: Tensor, power: Tensor, tools: _AnalysisTools) -> Tensor:
+    """The first moment of frequency [t, n_mels] in each band: power times Hz, summed over the band's filter.
+
+    With the Hann window h and its derivative dh, a sine at w0 gives X_dh = j (w - w0) X_h, hence its frequency in each
+    bin is w - Im(X_dh conj(X_h)) / |X_h|^2. Weighted by |X_h|^2 it takes no division: empty bins do no harm.
+    """
+    slope = torch.fft.rfft(frames * tools.derivative)
+    deviation = spectrum.imag * slope.real - spectrum.real * slope.imag
+    moment: Tensor = (power * tools.bins + deviation) @ tools.filters
+    return moment
+
+
+def _turn_exactly(hertz: Tensor, spectra: Tensor, tools: _AnalysisTools, config: ComplexSpectrogramConfig) -> Tensor:
+    """`hertz` [t, n_mels] moved to the nearest frequency that explains how the phase turned between `spectra` [t + 1, bins].
+
+    The turn of a band is that of the sum of X(t) conj(X(t - 1)) over its filter: bins that turn together outweigh those
+    that don't, and none is unwrapped by itself.
+    """
+    frames_per_second = config.sample_rate / config.hop_length
+    cross = spectra[1:] * spectra[:-1].conj()
+    turned = torch.complex(cross.real @ tools.filters, cross.imag @ tools.filters)
+    missing = turned.angle().double() / (2 * math.pi) - hertz.double() / frames_per_second
+    exact = hertz + ((missing - missing.round()) * frames_per_second).float()
+    return torch.where(turned.abs() > _TINY, exact, hertz)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _AnalysisTools:
-    bands: MelBands
+    bins: Tensor
+    """[bins]: frequency of each bin, in Hz."""
     window: Tensor
     """[n_fft]: periodic Hann, scaled so that a sine at full scale has a power of 1 over all bins."""
     derivative: Tensor
@@ -129,7 +165,7 @@ def _analysis_tools(config: ComplexSpectrogramConfig, device: torch.device) -> _
     scale = 2 / (size / 2) / math.sqrt(SINE_POWER)
     per_sample = config.sample_rate / (2 * math.pi)
     return _AnalysisTools(
-        bands=bands,
+        bins=bands.bins.to(device),
         window=(scale * (0.5 - 0.5 * angle.cos())).float().to(device),
         derivative=(scale * per_sample * math.pi / size * angle.sin()).float().to(device),
         filters=bands.filters.T.contiguous().to(device),
