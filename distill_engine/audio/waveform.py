@@ -123,37 +123,50 @@ def load_waveform(path: Path, max_seconds: float | None = None, start_second: in
     return torch.cat(blocks)[:wanted]
 
 
-def _reach(step: Fraction) -> float:
+def _reach(step: Fraction) -> int:
     """Return how many input samples the filter reaches to either side."""
-    return _ZERO_CROSSINGS * max(1.0, float(step)) / _ROLLOFF
+    return math.ceil(_ZERO_CROSSINGS / _cutoff(step))
+
+
+def _cutoff(step: Fraction) -> float:
+    """Return where the filter has fallen by half, against half the input's rate."""
+    return _ROLLOFF / max(1.0, float(step))
+
+
+def _weights(distances: Tensor, step: Fraction) -> Tensor:
+    """Return the filter, a sinc under a squared cosine, at distances (input samples, float64) from its middle."""
+    crossings = distances * _cutoff(step)
+    window = torch.cos((crossings / _ZERO_CROSSINGS).clamp(-1.0, 1.0) * (math.pi / 2)).square()
+    return (torch.sinc(crossings) * window * _cutoff(step)).float()
 
 
 @lru_cache(maxsize=16)
 def _filter_bank(step: Fraction) -> _Outputs:
-    """Return torchaudio's windowed-sinc filter bank; kept, because making one takes longer than a few seconds' use."""
-    from torchaudio.transforms import Resample  # noqa: PLC0415 - loading torchaudio takes half a second
+    """Return outputs by one filter for each place an output can have between inputs; there are `denominator` of them.
 
-    resample = Resample(step.numerator, step.denominator, lowpass_filter_width=_ZERO_CROSSINGS, rolloff=_ROLLOFF)
+    Kept, because making a bank takes as long as using it on a minute of sound.
+    """
+    reach, stride = _reach(step), step.numerator
+    places = torch.arange(step.denominator, dtype=torch.float64) * float(step)
+    filters = _weights(torch.arange(-reach, stride + reach) - places[:, None], step)
 
     def outputs(held: Tensor, first: int, wanted: int, count: int) -> Tensor:
-        skip = wanted - math.ceil(first / step)
-        section: Tensor = resample(held)[skip : skip + count]
-        return section
+        blocks = count // step.denominator
+        start = math.floor(wanted * step) - reach - first
+        section = held[start : start + (blocks - 1) * stride + filters.shape[1]]
+        return torch.nn.functional.conv1d(section[None, None], filters[:, None], stride=stride)[0].T.flatten()
 
     return outputs
 
 
 def _interpolator(step: Fraction) -> _Outputs:
-    """Return the same filter worked out anew for each sample: for any step, at some twenty times real time."""
-    cutoff = _ROLLOFF / max(1.0, float(step))
-    taps = torch.arange(-math.ceil(_reach(step)), math.ceil(_reach(step)) + 1)
+    """Return outputs by a filter worked out anew for each: for any step, at some fifteen times real time."""
+    taps = torch.arange(-_reach(step), _reach(step) + 1)
 
     def section(held: Tensor, first: int, wanted: Tensor) -> Tensor:
         travelled = wanted * step.numerator  # whole numbers: a float would lose the phase within an hour
-        nearest, phase = travelled // step.denominator, (travelled % step.denominator) / step.denominator
-        crossings = (taps - phase[:, None]) * cutoff
-        window = torch.cos((crossings / _ZERO_CROSSINGS).clamp(-1.0, 1.0) * (math.pi / 2)).square()
-        return (held[(nearest - first)[:, None] + taps] * torch.sinc(crossings) * window).sum(dim=1) * cutoff
+        nearest, phase = travelled // step.denominator, (travelled % step.denominator).double() / step.denominator
+        return (held[(nearest - first)[:, None] + taps] * _weights(taps - phase[:, None], step)).sum(dim=1)
 
     def outputs(held: Tensor, first: int, wanted: int, count: int) -> Tensor:
         starts = range(wanted, wanted + count, _INTERPOLATED_AT_ONCE)

@@ -1,4 +1,4 @@
-"""The loop: what it reports, that a resumed run equals one never stopped, and how it meets numbers that aren't finite."""
+"""The loop: what it reports, that a resumed run equals one never stopped, and how it meets what isn't finite."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def weights(checkpoint: Path | None) -> dict[str, Tensor]:
 
 def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
 
 
 @pytest.mark.parametrize(
