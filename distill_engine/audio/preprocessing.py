@@ -35,7 +35,7 @@ from distill_engine.errors import DatasetError, DistillError, StopRequestedError
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
 from distill_engine.words import encodable, shown
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised with every change to what analysis or augmentation make of the same recording and settings."""
 
 _BELOW_LOUDEST_DB = 60.0

@@ -22,6 +22,7 @@ from distill_engine.atomic import TEMPORARY_PREFIX
 from distill_engine.audio import cache as cache_files
 from distill_engine.audio.cache import cache_summary, clear_cache
 from distill_engine.audio.preprocessing import (
+    CACHE_VERSION,
     FrameLevels,
     PreparedCorpus,
     PreparedItem,
@@ -89,6 +90,15 @@ def test_the_cache_holds_the_raw_spectrogram_of_the_whole_recording(folder: Path
             whole = analyse(load_waveform(item.recording.path), _SPECTROGRAM)
             assert _raw(item).shape == whole.shape
             assert torch.allclose(_raw(item), whole, atol=0.005)
+
+
+def test_the_version_of_the_cache_stands_for_this_analysis() -> None:
+    """Where this fails the analysis has changed: raise CACHE_VERSION, or old spectrograms mix with new ones."""
+    time_axis = torch.arange(24_000, dtype=torch.float64) / 48_000
+    harmonics = torch.stack([torch.sin(2 * torch.pi * 397 * number * time_axis) for number in range(1, 60)])
+    found = analyse((0.01 * harmonics.sum(dim=0)).float(), _SPECTROGRAM)[:, 56::16, 20]
+    expected = {2: [[-6.137, -9.619, -4.762, -4.671, -4.416], [0.712, -0.493, 0.229, -0.051, 0.085]]}
+    assert torch.allclose(found, torch.tensor(expected[CACHE_VERSION]), atol=0.002)
 
 
 def test_a_cache_file_opens_with_any_reader_of_safetensors(folder: Path) -> None:
