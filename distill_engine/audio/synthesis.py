@@ -34,7 +34,8 @@ SINE_POWER = 1.5
 _PIECE_FRAMES = 256
 _INVERSION_UPDATES = 6
 _INVERSION_EXPONENT = 1.8
-_SPREAD_SHARE = 0.1
+_TONE_SPREAD, _NOISE_SPREAD = 3e-5, 0.3
+_AGREEMENT_BINS = 2.0
 _FIXED_ITERATIONS, _FREE_ITERATIONS = 2, 8
 _FIXED_MOMENTUM, _FREE_MOMENTUM = 0.99, 0.5
 _ONSET_RATIO = 2.0
@@ -163,12 +164,12 @@ def _bin_power(power: Tensor, hertz: Tensor, tools: _Tools) -> Tensor:
 
     Multiplicative updates for the least divergence (Lee and Seung 2001), which keep every value at 0 or more; a step
     longer than theirs, by an exponent under 2, still converges. What they begin with decides among the many solutions:
-    a Hann main lobe at each band's frequency, above a little spread over its filter.
+    a Hann main lobe at each band's frequency, and the more of the band's filter beside it, the more the band is noise.
     """
     last = tools.centring.numel() - 1
     position = (hertz * (tools.config.n_fft / tools.config.sample_rate)).clamp(0.0, last)
     below = position.floor()
-    bins = _SPREAD_SHARE * (power @ tools.spread)
+    bins = (power * (_TONE_SPREAD + (_NOISE_SPREAD - _TONE_SPREAD) * _noisiness(position))) @ tools.spread
     for step in (-1.0, 0.0, 1.0, 2.0):
         share = _hann_lobe(below + step - position).square() / SINE_POWER
         bins.scatter_add_(1, (below + step).clamp(0.0, last).long(), power * share)
@@ -176,6 +177,21 @@ def _bin_power(power: Tensor, hertz: Tensor, tools: _Tools) -> Tensor:
         missing = (power / (bins @ tools.gather).clamp(min=_TINY)).clamp(max=_MOST_GAIN)
         bins *= (missing @ tools.spread).pow(_INVERSION_EXPONENT)
     return bins
+
+
+def _noisiness(position: Tensor) -> Tensor:
+    """0 (a tone) to 1 (noise) for every band [t, n_mels], from the `position` in bins of what it holds.
+
+    A tone is seen at one frequency by both bands that it lies between; noise in each band has a frequency of its own.
+    What a tone's bands are given beside its lobe comes back as noise about the tone, 20 dB louder than it was.
+    """
+    step = (position[:, 1:] - position[:, :-1]).abs()
+    apart = torch.minimum(_padded(step, 1, 0), _padded(step, 0, 1))
+    return 1 - 1 / (1 + (apart / _AGREEMENT_BINS).square())
+
+
+def _padded(step: Tensor, low: int, high: int) -> Tensor:
+    return torch.nn.functional.pad(step, (low, high), value=math.inf)
 
 
 def _hann_lobe(offset: Tensor) -> Tensor:
