@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from distill_engine import atomic
 from distill_engine.audio import cache as cache_files
+from distill_engine.audio.activity import FrameLevels, active_runs, runs_within
 from distill_engine.audio.augmentation import CopyParameters, colour, draw_copies, warp
 from distill_engine.audio.cache import CacheEntry, Runs
 from distill_engine.audio.io import RecordingError
@@ -33,15 +33,10 @@ from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
 from distill_engine.datasets import Recording, Scan
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
-from distill_engine.words import encodable, shown
+from distill_engine.words import counted, encodable, shown
 
 CACHE_VERSION = 2
 """Raised with every change to what analysis or augmentation make of the same recording and settings."""
-
-_BELOW_LOUDEST_DB = 60.0
-_SILENCE_DB = (-90.0, -70.0)  # the threshold's limits: above the noise of 16 bits, below what one hears of a decay
-_SILENCE_SECONDS = 0.5
-_ATTACK_SECONDS, _DECAY_SECONDS = 0.05, 0.1  # kept around sound
 
 Progress = Callable[[int, int, str], None]
 ShouldStop = Callable[[], bool]
@@ -137,11 +132,12 @@ def preprocess_complex_spectrograms(
         normalisation=_normalisation(training),
         split_by_time=by_time and bool(validation),
         skipped=tuple(work.skipped),
-        notes=_notes(by_time, validation, config),
+        notes=(*_notes_on_copies(training, config), *_notes_on_validation(by_time, validation, config)),
         made=work.made,
         reused=len(items) - work.made,
     )
-    _write_index(scan, config, cache, corpus)
+    with _writing_to(cache):
+        _write_index(scan, config, cache, corpus)
     return corpus
 
 
@@ -163,64 +159,6 @@ def split_recordings(
         tuple(recording for recording in recordings if recording.digest not in chosen),
         tuple(recording for recording in recordings if recording.digest in chosen),
     )
-
-
-def active_runs(levels_db: npt.NDArray[np.float64], config: ComplexSpectrogramConfig) -> Runs:
-    """Return the stretches with sound, given the level of each frame [frames] in dB against full scale.
-
-    A frame is silent 60 dB below the loudest one, or below the nearest of -90 and -70 dB; only silence of half a second
-    or more counts. Stretches are widened to hold a piece, so `levels_db` needs at least `time_frames` frames. A
-    recording that is silent all through is one stretch: whether to use it was decided elsewhere.
-    """
-    threshold = float(np.clip(levels_db.max() - _BELOW_LOUDEST_DB, *_SILENCE_DB))
-    per_second = SAMPLE_RATE / config.hop_length
-    before, after = round(_ATTACK_SECONDS * per_second), round(_DECAY_SECONDS * per_second)
-    heard = _stretches(levels_db > threshold) or ((0, len(levels_db)),)
-    joined = _joined(heard, gap=round(_SILENCE_SECONDS * per_second))
-    return runs_within(
-        tuple((start - before, stop + after) for start, stop in joined), 0, len(levels_db), config.time_frames
-    )
-
-
-def runs_within(runs: Runs, first: int, stop: int, least: int) -> Runs:
-    """Return what of the runs lies in the frames from `first` to before `stop`, each run widened to `least` frames.
-
-    Runs that touch after that become one. Nothing is left where the range itself is shorter than `least`.
-    """
-    if stop - first < least:
-        return ()
-    clipped = ((max(a, first), min(b, stop)) for a, b in runs if b > first and a < stop)
-    widened = []
-    for a, b in clipped:
-        start = min(max(a - max(0, least - (b - a)) // 2, first), stop - least) if b - a < least else a
-        widened.append((start, max(b, start + least)))
-    return _joined(tuple(widened), gap=0)
-
-
-class FrameLevels:
-    """The level of each frame of a signal that comes in blocks: RMS over one hop, centred as the analysis' frames."""
-
-    def __init__(self, hop_length: int) -> None:
-        self._hop = hop_length
-        self._held = torch.zeros(hop_length // 2)
-        self._powers = bytearray()
-        self._samples = 0
-
-    def push(self, samples: Tensor) -> None:
-        """Take the next samples [n]."""
-        self._samples += len(samples)
-        held = torch.cat((self._held, samples))
-        whole = len(held) // self._hop * self._hop
-        self._powers += held[:whole].view(-1, self._hop).double().square().mean(dim=1).numpy().data
-        self._held = held[whole:].clone()
-
-    def finish(self) -> npt.NDArray[np.float64]:
-        """Return the levels [samples // hop + 1] in dB against full scale, -200 for no sound at all."""
-        frames = self._samples // self._hop + 1
-        last = float(self._held.double().square().sum()) / self._hop
-        powers = np.append(np.frombuffer(self._powers, np.float64), last)[:frames]
-        levels: npt.NDArray[np.float64] = 10 * np.log10(np.maximum(powers, 1e-20))
-        return levels
 
 
 class _Work:
@@ -257,14 +195,8 @@ class _Work:
 
     def _make(self, job: _Job) -> CacheEntry:
         path = cache_files.spectrogram_path(self._cache, job.key)
-        try:
-            with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-                self._write(file, job)
-        except OSError as error:
-            raise DistillError(
-                f"The spectrogram cache can't be written to {shown(str(self._cache))}: {error.strerror or error}.",
-                "Free some room there, or let DISTILL_HOME name a folder with more.",
-            ) from error
+        with _writing_to(self._cache), atomic.replacing(path) as temporary, temporary.open("wb") as file:
+            self._write(file, job)
         entry = cache_files.find_entry(self._cache, job.key)
         if entry is None:
             raise DistillError(
@@ -411,7 +343,14 @@ def _normalisation(items: Iterable[PreparedItem]) -> Normalisation:
     return Normalisation(magnitude_floor=MAGNITUDE_FLOOR, magnitude_scale=scale if scale > 0 else 1.0)
 
 
-def _notes(by_time: bool, validation: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:
+def _notes_on_copies(training: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:
+    most, wanted = max(item.copy for item in training), config.augmentation.copies
+    if most >= wanted:
+        return ()
+    return (f"Augmentation's ranges hold {counted(most, 'copy', 'copies')} that differ, not the {wanted} asked for.",)
+
+
+def _notes_on_validation(by_time: bool, validation: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:
     if config.val_fraction == 0:
         return ("There is no validation: val_fraction is 0.",)
     if by_time and validation:
@@ -459,6 +398,17 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
+def _writing_to(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DistillError(
+            f"The spectrogram cache can't be written to {shown(str(cache))}: {error.strerror or error}.",
+            "Free some room there, or let DISTILL_HOME name a folder with more.",
+        ) from error
+
+
+@contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -481,20 +431,3 @@ def _padded(blocks: Iterable[Tensor], shortest: int) -> Iterator[Tensor]:
         yield block
     if samples < shortest:
         yield torch.zeros(shortest - samples)
-
-
-def _stretches(heard: npt.NDArray[np.bool_]) -> Runs:
-    """Return the runs of True."""
-    edges = np.flatnonzero(np.diff(heard, prepend=False, append=False))
-    return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
-
-
-def _joined(runs: Runs, gap: int) -> Runs:
-    """Return the runs, in order, with those not further apart than `gap` made one (0: those that touch or overlap)."""
-    joined: list[tuple[int, int]] = []
-    for start, stop in runs:
-        if joined and start - joined[-1][1] <= gap:
-            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
-        else:
-            joined.append((start, stop))
-    return tuple(joined)

@@ -20,20 +20,18 @@ from torch import Tensor
 from distill_engine import datasets
 from distill_engine.atomic import TEMPORARY_PREFIX
 from distill_engine.audio import cache as cache_files
+from distill_engine.audio.activity import FrameLevels, active_runs, runs_within
 from distill_engine.audio.cache import cache_summary, clear_cache
 from distill_engine.audio.preprocessing import (
     CACHE_VERSION,
-    FrameLevels,
     PreparedCorpus,
     PreparedItem,
-    active_runs,
     preprocess_complex_spectrograms,
-    runs_within,
     split_recordings,
 )
 from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, analyse
 from distill_engine.audio.waveform import load_waveform
-from distill_engine.errors import DatasetError, StopRequestedError
+from distill_engine.errors import DatasetError, DistillError, StopRequestedError
 from distill_engine.training.config import AugmentationConfig, ComplexSpectrogramConfig, TrainingConfig
 from distill_engine.training.dataset import create_complex_data_loaders
 
@@ -340,6 +338,19 @@ def test_nothing_left_to_train_on_is_an_error_with_the_reasons(folder: Path) -> 
     shutil.rmtree(folder)
     with pytest.raises(DatasetError, match=r"0\.wav"):
         preprocess_complex_spectrograms(scan, _CONFIG, folder.parent / "cache")
+
+
+def test_ranges_too_small_for_the_copies_asked_for_are_told(folder: Path) -> None:
+    narrow = AugmentationConfig(copies=5, speed_percent=0.1, gain_db=0.0, shift_ms=0.0, noise_db=-120.0)
+    corpus = _prepare(folder, dataclasses.replace(_CONFIG, augmentation=narrow))
+    assert len(corpus.training) == 4 * 3
+    assert corpus.notes == ("Augmentation's ranges hold 2 copies that differ, not the 5 asked for.",)
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_a_sentence(folder: Path) -> None:
+    (folder.parent / "cache").write_text("a file where the cache should be")
+    with pytest.raises(DistillError, match="cache can't be written"):
+        _prepare(folder)
 
 
 def test_the_bytes_are_the_same_in_every_cache_and_with_any_number_of_threads(folder: Path, tmp_path: Path) -> None:
