@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Processes that share the cores are fastest with a thread each; it must be said before torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CORPUS = Path(os.environ.get("DISTILL_TEST_CORPUS", Path(__file__).parents[2] / "shared" / "audio" / "corpus"))
 
 

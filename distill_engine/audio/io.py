@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 RECORDING_SUFFIXES = frozenset({".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
 _BLOCK_SAMPLES = 1 << 22  # of all channels together: 16 MiB, whatever a header says of channels and rate
+_HEAD_BYTES = 256  # holds all chunks that libsndfile writes before the samples
+_PEAK_TIME_OFFSET = 12  # after the chunk's name, size and version
 _WRITE_FRAMES = 1 << 14  # libsndfile crashes the process on one long Ogg write (60 s)
 _WRITABLE = {"wav": "FLOAT", "flac": "PCM_24", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
 _MOST_CHANNELS = {"wav": 1024, "flac": 8, "ogg": 255, "mp3": 2}
@@ -196,12 +198,25 @@ def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen:
                 os.fsencode(temporary), "w", sample_rate, frames.shape[1], encoding, format=chosen.upper()
             ) as file,
         ):
-            return _write_blocks(file, frames, held=encoding not in _FLOAT_SUBTYPES)
+            beyond = _write_blocks(file, frames, held=encoding not in _FLOAT_SUBTYPES)
+            file.close()
+            _forget_the_hour(temporary)
+            return beyond
     except (OSError, soundfile.SoundFileError) as error:
         raise RecordingError(
             f"{shown(str(path))} couldn't be written: {tidy_reason(error)}.",
             f"It was to hold {counted(frames.shape[1], 'channel')} at {sample_rate} Hz as {chosen}.",
         ) from error
+
+
+def _forget_the_hour(path: Path) -> None:
+    """Zero the time of writing that libsndfile keeps in a float file's PEAK chunk: equal sounds make equal files."""
+    with path.open("r+b") as file:
+        head = file.read(_HEAD_BYTES)
+        chunk = head.find(b"PEAK")
+        if head.startswith(b"RIFF") and chunk > 0:
+            file.seek(chunk + _PEAK_TIME_OFFSET)
+            file.write(bytes(4))
 
 
 def _write_blocks(file: soundfile.SoundFile, frames: npt.NDArray[Any], *, held: bool) -> int:

@@ -137,10 +137,11 @@ def _reference(name: str, waveform: Tensor, config: TrainingConfig) -> Reference
 
 def _audible_part(item: PreparedItem, config: TrainingConfig) -> Tensor:
     """Return at most `preview_seconds` of the item's recording, from where it is first heard."""
-    rate = config.complex_spectrogram.sample_rate
-    start = item.runs[0][0] * config.complex_spectrogram.hop_length
-    wanted = round(config.preview_seconds * rate)
-    return load_waveform(item.recording.path, max_seconds=(start + wanted) / rate)[start : start + wanted]
+    spectrogram = config.complex_spectrogram
+    second, rest = divmod(item.runs[0][0] * spectrogram.hop_length, spectrogram.sample_rate)
+    end = rest + round(config.preview_seconds * spectrogram.sample_rate)
+    waveform = load_waveform(item.recording.path, end / spectrogram.sample_rate, start_second=second)
+    return waveform[rest:end]
 
 
 def _mean(values: list[float]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -304,3 +305,10 @@ def test_a_stop_is_heeded_within_one_recording(tmp_path: Path) -> None:
     with pytest.raises(StopRequestedError):
         check_recording(path, should_stop)
     assert len(asked) == 21
+
+
+def test_equal_sounds_make_equal_files_whenever_they_are_written(tmp_path: Path) -> None:
+    for name in ("one.wav", "other.wav"):
+        write_recording(tmp_path / name, sound(), 48_000)
+        time.sleep(1.1)  # libsndfile keeps the second of writing in a float WAV
+    assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "other.wav").read_bytes()
