@@ -1,8 +1,8 @@
 """Mel bands as both directions of the spectrogram need them: filters over an FFT's bins, and where each band lies.
 
-The mel scale is O'Shaughnessy's (1987), ln(1 + f / 700 Hz): low bands, where tones lie close, are as narrow as a bin of
-the default FFT. The filters sum to one at every bin, from 0 Hz to half the sample rate, so the bands share out the whole
-power and lose none of it.
+The mel scale is O'Shaughnessy's (1987), ln(1 + f / 700 Hz): low bands, where tones lie close, are as narrow as a bin
+of the default FFT. The filters sum to one at every bin, from 0 Hz to half the sample rate, so the bands share out the
+whole power and lose none of it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Waveform to the two-channel spectrogram and back: log mel magnitude, and instantaneous frequency of each band.
 
 A band's frequency is read twice: from the frame alone, by reassignment (Auger and Flandrin 1995), which can't wrap, and
-from how far the band's phase turned since the frame before, which is exact up to whole turns. The first picks the turn of
-the second, so phases summed on the way back arrive where they were, also where tones too close to part beat in one band.
-The way back is `synthesise`, in its own module, re-exported here.
+from how far the band's phase turned since the frame before, which is exact up to whole turns. The first picks the turn
+of the second, so phases summed on the way back arrive where they were, also where tones too close to part beat in one
+band. The way back is `synthesise`, in its own module, re-exported here.
 """
 
 from __future__ import annotations
@@ -74,10 +74,9 @@ class StreamingAnalyser:
             raise ValueError("the analyser is finished already")
         self._finished = True
         left = self._samples // self._config.hop_length + 1 - self._frames
-        held = 0 if self._pending is None else self._pending.numel()
-        missing = self._config.n_fft + (left - 1) * self._config.hop_length - max(held, self._config.n_fft // 2)
-        device = torch.device("cpu") if self._pending is None else self._pending.device
-        return self._advance(torch.zeros(max(missing, 0), device=device))
+        pending = torch.zeros(self._config.n_fft // 2) if self._pending is None else self._pending
+        missing = self._config.n_fft + (left - 1) * self._config.hop_length - pending.numel()
+        return self._advance(pending.new_zeros(missing))
 
     def _advance(self, samples: Tensor) -> Tensor:
         window, hop = self._config.n_fft, self._config.hop_length
@@ -98,7 +97,7 @@ class StreamingAnalyser:
 
 
 def _spectrogram(frames: Tensor, before: Tensor | None, config: ComplexSpectrogramConfig) -> tuple[Tensor, Tensor]:
-    """Raw spectrogram [2, n_mels, t] of samples already cut into frames [t, n_fft], and the last frame's spectrum [bins].
+    """Raw spectrogram [2, n_mels, t] of samples cut into frames [t, n_fft], and the last frame's spectrum [bins].
 
     `before` is the spectrum of the frame before the first, None at the beginning of a recording.
     """
@@ -131,7 +130,7 @@ def _reassigned(frames: Tensor, spectrum: Tensor, power: Tensor, tools: _Analysi
 
 
 def _turn_exactly(hertz: Tensor, spectra: Tensor, tools: _AnalysisTools, config: ComplexSpectrogramConfig) -> Tensor:
-    """`hertz` [t, n_mels] moved to the nearest frequency that explains how the phase turned between `spectra` [t + 1, bins].
+    """`hertz` [t, n_mels] moved to the nearest that explains how phases turned between `spectra` [t + 1, bins].
 
     The turn of a band is that of the sum of X(t) conj(X(t - 1)) over its filter: bins that turn together outweigh those
     that don't, and none is unwrapped by itself.

@@ -38,15 +38,17 @@ _TONE_SPREAD, _NOISE_SPREAD = 3e-5, 0.3
 _AGREEMENT_BINS = 2.0
 _FIXED_ITERATIONS, _FREE_ITERATIONS = 2, 8
 _FIXED_MOMENTUM, _FREE_MOMENTUM = 0.99, 0.5
-_ONSET_RATIO = 2.0
-_HANN_WIDTH = 0.25645
-"""The Gaussian window closest to a Hann window of n samples has a width of this times n squared (Prusa et al. 2017)."""
+_ONSET_RATIO = 1.4
+"""What a magnitude exceeds this many times the frame before's by is an onset: 3 dB in a hop."""
+
+_INAUDIBLE = 1e-7
+"""A magnitude of -140 dB, added where a quotient of magnitudes is taken."""
 
 _MOST_GAIN = 1e4
 """Most that one step may raise a band's power by."""
 
 _LEAST_COVER = 1e-3
-"""Where windows cover a sample less than this share of the most, at the outer edges, it fades instead of being raised."""
+"""A sample that windows cover less than this share of the most, at the outer edges, fades instead of being raised."""
 
 _TINY = 1e-20
 
@@ -55,11 +57,11 @@ _TINY = 1e-20
 def synthesise(spectrogram: Tensor, config: ComplexSpectrogramConfig, length: int, seed: int = 0) -> Tensor:
     """A waveform [length] at 48 kHz whose raw spectrogram is close to `spectrogram` [2, n_mels, frames], on its device.
 
-    Any finite spectrogram will do, a recording's or a decoder's; magnitudes near `MAGNITUDE_FLOOR` are silence, and what
-    lies past the last frame is silent too. `seed` draws the phases that sounds begin with where nothing tells; torch's
-    own generators are neither read nor moved. Equal bytes for equal input, seed and number of threads on a CPU. Beside
-    the result it takes about 40 MB with the default configuration, however long the recording. Raises ValueError on
-    another shape, on values that aren't finite, and on a negative length.
+    Any finite spectrogram will do, a recording's or a decoder's; magnitudes near `MAGNITUDE_FLOOR` are silence, and
+    what lies past the last frame is silent too. `seed` draws the phases that sounds begin with where nothing tells;
+    torch's own generators are neither read nor moved. Equal bytes for equal input, seed and number of threads on a CPU.
+    Beside the result it takes about 40 MB with the default configuration, however long the recording. Raises ValueError
+    on another shape, on values that aren't finite, and on a negative length.
     """
     _check(spectrogram, config, length)
     tools = _tools(config, spectrogram.device)
@@ -217,8 +219,8 @@ def _phasors(magnitude: Tensor, advance: Tensor, past: Tensor, start: Tensor, to
 
     Each frame's phases are those of the frame before, turned on, and heard by their neighbours as loudly as they sound:
     so the bins of one tone stay together, and a tone that glides hands its phase over to the next bins. Where power has
-    leapt up the phase is an onset's instead: the slope of phase over frequency is a delay, told by how fast magnitudes
-    rise (the phase gradient of Prusa, Balazs and Sondergaard 2017).
+    leapt up the phase is an onset's instead, integrated over frequency: for both directions of the phase's gradient,
+    and why magnitudes tell it, see Prusa, Balazs and Sondergaard (2017).
     """
     slope = _onset_phase(magnitude, tools)
     before = torch.cat([magnitude[:1], magnitude[:-1]])
@@ -240,13 +242,17 @@ def _phasors(magnitude: Tensor, advance: Tensor, past: Tensor, start: Tensor, to
 
 
 def _onset_phase(magnitude: Tensor, tools: _Tools) -> Tensor:
-    """Unit phasors [t, bins]: phase over frequency, 0 Hz having 0, as the rise of magnitudes in time tells it."""
+    """Unit phasors [t, bins]: phase over frequency, 0 Hz having 0, as the rise of magnitudes in time tells it.
+
+    A click d samples after a frame's middle has the magnitude h(d), and h(d + hop), h(d - hop) in the frames around.
+    With Hann's h(d) = cos(pi d / n)^2 these give d: the difference of their roots over the sum is
+    tan(pi d / n) tan(pi hop / n). The delay d is the slope of phase over frequency, -2 pi d / n from bin to bin; that
+    of a steady sound is 0.
+    """
     hop, size = tools.config.hop_length, tools.config.n_fft
-    log = (magnitude + 1e-7).log()
-    rise = torch.zeros_like(log)
-    if len(log) > 1:
-        (rise,) = torch.gradient(log, spacing=float(hop), dim=0)
-    delay = (rise * (_HANN_WIDTH * size * size / (2 * math.pi))).clamp(-size / 2, size / 2)
+    root = (magnitude + _INAUDIBLE).sqrt()
+    after, before = torch.cat([root[1:], root[-1:]]), torch.cat([root[:1], root[:-1]])
+    delay = ((after - before) / (after + before) / math.tan(math.pi * hop / size)).atan() * (size / math.pi)
     step = -(delay[:, 1:] + delay[:, :-1]) * (math.pi / size)
     phase = torch.nn.functional.pad(step, (1, 0)).cumsum(1)
     return torch.polar(torch.ones_like(phase), phase)
@@ -286,13 +292,14 @@ def _spectrum(wave: Tensor, tools: _Tools) -> Tensor:
 
 
 def _waveform(spectrum: Tensor, tools: _Tools) -> Tensor:
-    """The waveform whose spectra come closest to `spectrum` [t, bins] (Griffin and Lim 1984): (t - 1) hops and a window."""
+    """The waveform of (t - 1) hops and a window with the spectra closest to `spectrum` [t, bins] (Griffin and Lim)."""
     count, overlap, hop = len(spectrum), tools.overlap, tools.config.hop_length
     frames = (torch.fft.irfft(spectrum, n=tools.config.n_fft) * tools.window).view(count, overlap, hop)
     window = tools.window.square().view(overlap, hop)
-    wave = frames.new_zeros(count + overlap - 1, hop)
+    wave: Tensor = frames.new_zeros(count + overlap - 1, hop)
     weight = torch.zeros_like(wave)
     for part in range(overlap):
         wave[part : part + count] += frames[:, part]
         weight[part : part + count] += window[part]
-    return (wave / weight.clamp(min=_LEAST_COVER * float(window.sum(0).max()))).flatten()
+    wave /= weight.clamp(min=_LEAST_COVER * float(window.sum(0).max()))
+    return wave.flatten()
