@@ -1,4 +1,4 @@
-"""Every event a run writes, as one typed message each: the protocol of `events.jsonl`.
+"""Every event a run writes and every command it takes, as one typed message each: the protocol of a run folder.
 
 An event is one flat JSON object on one line, its first fields `type`, `seq` and `time`. Fields are added, never
 renamed or reused; a reader skips types it doesn't know and ignores fields it doesn't know. A number that isn't finite
@@ -7,7 +7,7 @@ is written as null, for JSON has no other word.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -166,6 +166,60 @@ class WarningRaised(Event, frozen=True, kw_only=True):
     suggestion: str
 
 
+class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU in use. Load in percent, memory in bytes, power in watts, heat in degrees Celsius; null if not told."""
+
+    index: int
+    name: str
+    load: float | None
+    memory_used: int | None
+    memory_total: int | None
+    power: float | None
+    temperature: float | None
+
+
+class SystemSample(Event, frozen=True, kw_only=True):
+    """What the machine was doing: of the whole of it `cpu` in percent and memory in bytes, of the worker alone too.
+
+    `worker_cpu` is in percent of one core, `worker_memory` the resident set with its helpers.
+    """
+
+    cpu: float
+    memory_used: int
+    memory_total: int
+    worker_cpu: float
+    worker_memory: int
+    gpus: list[GpuSample]
+
+
+class CommandAnswered(Event, frozen=True, kw_only=True):
+    """A command got an answer: `heard` once it is read, then `done` or `refused`, with words for a person.
+
+    `path` is what was written for it, relative to the run folder, or empty.
+    """
+
+    id: str
+    command: str
+    answer: Literal["heard", "done", "refused"]
+    words: str
+    path: str = ""
+
+
+class RunPaused(Event, frozen=True, kw_only=True):
+    """Training waits, and holds no GPU memory, until it is unpaused or stopped."""
+
+    step: int
+    epoch: int
+    reason: str
+
+
+class RunUnpaused(Event, frozen=True, kw_only=True):
+    """Training goes on."""
+
+    step: int
+    epoch: int
+
+
 class RunStopped(Event, frozen=True, kw_only=True):
     """The run was asked to end and did; `resume` goes on from `checkpoint`, which is empty where no step was taken."""
 
@@ -204,20 +258,76 @@ AnyEvent = (
     | CheckpointSaved
     | PreviewSaved
     | WarningRaised
+    | SystemSample
+    | CommandAnswered
+    | RunPaused
+    | RunUnpaused
     | RunStopped
     | RunFinished
     | RunFailed
 )
 
+ENDINGS = (RunStopped, RunFinished, RunFailed)
+"""The events one of which is the last of each stretch."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """An order to a run. `id` is what its answers name it by; `time` in seconds since the epoch, `sender` for people."""
+
+    id: str
+    time: float
+    sender: str
+
+
+class Stop(Command, frozen=True, kw_only=True, tag="stop"):
+    """End after the step under way, with a checkpoint, a preview and a model."""
+
+
+class StopNow(Command, frozen=True, kw_only=True, tag="stop-now"):
+    """End after the step under way, with a checkpoint alone."""
+
+
+class Checkpoint(Command, frozen=True, kw_only=True, tag="checkpoint"):
+    """Save a checkpoint after the step under way and go on."""
+
+
+class Pause(Command, frozen=True, kw_only=True, tag="pause"):
+    """Wait after the step under way, and free the GPU's memory."""
+
+
+class Unpause(Command, frozen=True, kw_only=True, tag="unpause"):
+    """Go on."""
+
+
+class Preview(Command, frozen=True, kw_only=True, tag="preview"):
+    """Make a preview after the step under way and go on."""
+
+
+AnyCommand = Stop | StopNow | Checkpoint | Pause | Unpause | Preview
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_command_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _type_decoder = msgspec.json.Decoder(dict[str, Any])
 _known = {kind.__struct_config__.tag for kind in AnyEvent.__args__}
 
 
-def encode(event: Event) -> bytes:
-    """Return the event as one line of JSON, newline included."""
-    return _encoder.encode(event) + b"\n"
+def encode(message: Event | Command) -> bytes:
+    """Return the message as one line of JSON, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_command(line: bytes) -> AnyCommand | None:
+    """Return the command that stands on one whole line; None for what this version doesn't know or can't read."""
+    try:
+        return _command_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def command_name(command: AnyCommand) -> str:
+    """Return what the command is called on the command line and in its answers, such as `stop-now`."""
+    return str(type(command).__struct_config__.tag)
 
 
 def decode(line: bytes) -> AnyEvent | None:
