@@ -1,0 +1,503 @@
+"""The one fold: what a run's events come to, small as `RunState` and long as `Histories`.
+
+A restart takes back what was said of later steps than the checkpoint it goes on from. So that this needs no second
+reading, a state remembers the ones it was in at the last few checkpoints.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from distill_engine.events import (
+    CheckpointSaved,
+    CommandAnswered,
+    EpochDone,
+    Event,
+    GpuSample,
+    PreprocessDone,
+    PreprocessProgress,
+    PreviewSaved,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunRestarted,
+    RunStarted,
+    RunStopped,
+    RunUnpaused,
+    StepDone,
+    SystemSample,
+    WarningRaised,
+)
+
+WARNINGS_KEPT = 20
+CHECKPOINTS_REMEMBERED = 8
+AWAITING_KEPT = 100
+
+Phase = Literal["starting", "scanning", "preparing", "training", "paused", "stopped", "finished", "failed", "died"]
+OVER: frozenset[Phase] = frozenset({"stopped", "finished", "failed", "died"})
+"""The phases in which nothing more comes until the run is resumed."""
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The best epoch so far, and its loss: that of the validation, where there is one."""
+
+    value: float
+    epoch: int
+    step: int
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """A warning, and the step the run had come to."""
+
+    event: WarningRaised
+    step: int
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person needs to know of a run now. Numbers are 0, words empty and events None until they are told."""
+
+    phase: Phase = "starting"
+    phase_before_pause: Phase = "training"
+
+    run: str = ""
+    pid: int = 0
+    host: str = ""
+    device: str = ""
+    precision: str = ""
+    max_epochs: int = 0
+    steps_per_epoch: int = 0
+
+    step: int = 0
+    """The last step told of."""
+    epoch: int = 0
+    """How many epochs are done."""
+    best: Best | None = None
+
+    seq: int = 0
+    """The `seq` of the last event."""
+    time: float = 0.0
+    """When the last event was written."""
+    started: float = 0.0
+    """When the run began."""
+    resumed: float = 0.0
+    """When the present stretch began: equal to `started` for the first one."""
+    ended: float = 0.0
+    """When it ended; 0 while it goes on."""
+    restarts: int = 0
+
+    progress: PreprocessProgress | None = None
+    """How far scanning or preparing has come; None before and after."""
+    prepared: PreprocessDone | None = None
+    last_step: StepDone | None = None
+    last_epoch: EpochDone | None = None
+    last_checkpoint: CheckpointSaved | None = None
+    last_preview: PreviewSaved | None = None
+    last_sample: SystemSample | None = None
+    last_restart: RunRestarted | None = None
+    pause: RunPaused | None = None
+    """Why it is paused; None while it isn't."""
+    ending: RunStopped | RunFinished | RunFailed | None = None
+
+    warnings: tuple[Warned, ...] = ()
+    """The latest ones, the oldest of them first."""
+    warnings_raised: int = 0
+    """How many there were."""
+    awaiting: tuple[CommandAnswered, ...] = ()
+    """Commands that were heard and are neither done nor refused."""
+    at_checkpoints: tuple[RunState, ...] = ()
+    """The states at the latest checkpoints, the oldest first; what a restart goes back to."""
+
+    @property
+    def total_steps(self) -> int:
+        """How many steps the run would take in all, 0 until that is known."""
+        return self.max_epochs * self.steps_per_epoch
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes until the run is resumed."""
+        return self.phase in OVER
+
+
+def apply(state: RunState, event: Event) -> RunState:
+    """Return the state after the event; an event of another kind leaves it as it was, but for `seq` and `time`."""
+    return _after(event, state)
+
+
+def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
+    """Return the state after all `events`, from `state` on or from nothing."""
+    return functools.reduce(apply, events, state or RunState())
+
+
+@functools.singledispatch
+def _after(event: Event, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time)
+
+
+@_after.register
+def _(event: RunStarted, state: RunState) -> RunState:
+    return RunState(
+        run=event.run or state.run,
+        pid=event.pid,
+        host=event.host,
+        device=event.device,
+        precision=event.precision,
+        max_epochs=event.max_epochs,
+        seq=event.seq,
+        time=event.time,
+        started=event.time,
+        resumed=event.time,
+    )
+
+
+@_after.register
+def _(event: RunRestarted, state: RunState) -> RunState:
+    return replace(
+        _taken_back(state, event.from_step),
+        phase="starting",
+        pid=event.pid,
+        host=event.host,
+        device=event.device,
+        precision=event.precision,
+        max_epochs=event.max_epochs,
+        seq=event.seq,
+        time=event.time,
+        started=state.started or event.time,
+        resumed=event.time,
+        ended=0.0,
+        restarts=state.restarts + 1,
+        progress=None,
+        last_restart=event,
+        pause=None,
+        ending=None,
+    )
+
+
+@_after.register
+def _(event: PreprocessProgress, state: RunState) -> RunState:
+    phase: Phase = "scanning" if event.stage == "scanning" else "preparing"
+    return replace(state, seq=event.seq, time=event.time, phase=phase, progress=event)
+
+
+@_after.register
+def _(event: PreprocessDone, state: RunState) -> RunState:
+    return replace(
+        state,
+        seq=event.seq,
+        time=event.time,
+        phase="training",
+        progress=None,
+        prepared=event,
+        steps_per_epoch=event.steps_per_epoch,
+    )
+
+
+@_after.register
+def _(event: StepDone, state: RunState) -> RunState:
+    return replace(
+        state, seq=event.seq, time=event.time, phase="training", step=event.step, epoch=event.epoch - 1, last_step=event
+    )
+
+
+@_after.register
+def _(event: EpochDone, state: RunState) -> RunState:
+    return replace(
+        state,
+        seq=event.seq,
+        time=event.time,
+        phase="training",
+        step=event.step,
+        epoch=event.epoch,
+        last_epoch=event,
+        best=_best(event) or state.best,
+    )
+
+
+@_after.register
+def _(event: CheckpointSaved, state: RunState) -> RunState:
+    saved = replace(state, seq=event.seq, time=event.time, step=event.step, epoch=event.epoch, last_checkpoint=event)
+    earlier = [one for one in state.at_checkpoints if one.step < event.step][1 - CHECKPOINTS_REMEMBERED :]
+    return replace(saved, at_checkpoints=(*earlier, replace(saved, at_checkpoints=())))
+
+
+@_after.register
+def _(event: PreviewSaved, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time, last_preview=event)
+
+
+@_after.register
+def _(event: SystemSample, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time, last_sample=event)
+
+
+@_after.register
+def _(event: WarningRaised, state: RunState) -> RunState:
+    warnings = (*state.warnings, Warned(event=event, step=state.step))[-WARNINGS_KEPT:]
+    raised = state.warnings_raised + 1
+    return replace(state, seq=event.seq, time=event.time, warnings=warnings, warnings_raised=raised)
+
+
+@_after.register
+def _(event: CommandAnswered, state: RunState) -> RunState:
+    others = tuple(one for one in state.awaiting if one.id != event.id)
+    awaiting = (*others, event)[-AWAITING_KEPT:] if event.answer == "heard" else others
+    return replace(state, seq=event.seq, time=event.time, awaiting=awaiting)
+
+
+@_after.register
+def _(event: RunPaused, state: RunState) -> RunState:
+    before = state.phase_before_pause if state.phase == "paused" else state.phase
+    step = max(state.step, event.step)  # 0 while preparing, though a resumed run is further
+    return replace(
+        state, seq=event.seq, time=event.time, phase="paused", phase_before_pause=before, pause=event, step=step
+    )
+
+
+@_after.register
+def _(event: RunUnpaused, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time, phase=state.phase_before_pause, pause=None)
+
+
+@_after.register
+def _(event: RunStopped, state: RunState) -> RunState:
+    return replace(_ended(state, event, "stopped"), step=max(state.step, event.step))
+
+
+@_after.register
+def _(event: RunFinished, state: RunState) -> RunState:
+    return replace(_ended(state, event, "finished"), step=max(state.step, event.step), epoch=event.epoch)
+
+
+@_after.register
+def _(event: RunFailed, state: RunState) -> RunState:
+    return _ended(state, event, "failed" if event.seq else "died")
+
+
+def _ended(state: RunState, event: RunStopped | RunFinished | RunFailed, phase: Phase) -> RunState:
+    """Return the state at its end; an event without a `seq` was made by a reader, for a worker that left none."""
+    return replace(
+        state,
+        seq=event.seq or state.seq,
+        time=event.time if event.seq else state.time,
+        phase=phase,
+        ended=event.time,
+        progress=None,
+        pause=None,
+        ending=event,
+    )
+
+
+def _best(event: EpochDone) -> Best | None:
+    judged = event.train_loss if event.validation_loss is None else event.validation_loss
+    if not event.best or judged is None:
+        return None
+    return Best(value=judged, epoch=event.epoch, step=event.step)
+
+
+class _OfStep(Protocol):
+    @property
+    def step(self) -> int: ...
+
+
+S = TypeVar("S", bound=_OfStep)
+
+
+def _taken_back(state: RunState, from_step: int) -> RunState:
+    """Return the state with nothing in it of later steps: each part as it was last told of an earlier one."""
+    if state.step <= from_step:
+        return state
+    kept = tuple(one for one in state.at_checkpoints if one.step <= from_step)
+    base = kept[-1] if kept else RunState()
+    last_epoch = _not_later(from_step, state.last_epoch, base.last_epoch)
+    warned_since = [one for one in state.warnings if one.event.seq > base.seq and one.step <= from_step]
+    return replace(
+        state,
+        step=from_step,
+        epoch=last_epoch.epoch if last_epoch else 0,
+        best=_not_later(from_step, state.best, base.best),
+        last_step=_not_later(from_step, state.last_step, base.last_step),
+        last_epoch=last_epoch,
+        last_checkpoint=_not_later(from_step, state.last_checkpoint, base.last_checkpoint),
+        last_preview=_not_later(from_step, state.last_preview, base.last_preview),
+        warnings=(*base.warnings, *warned_since)[-WARNINGS_KEPT:],
+        warnings_raised=base.warnings_raised + len(warned_since),
+        at_checkpoints=kept,
+    )
+
+
+def _not_later(step: int, now: S | None, before: S | None) -> S | None:
+    return now if now is None or now.step <= step else before
+
+
+def _column() -> array[float]:
+    return array("d")
+
+
+class Columns:
+    """Columns of numbers, a row an event; what an event left open is not a number.
+
+    They grow in place: who hands one on as a buffer (numpy's `frombuffer`) copies it first, else it can't grow.
+    """
+
+    def __len__(self) -> int:
+        return len(self._columns()[0][1])
+
+    def extend(self, rows: Sequence[object]) -> None:
+        """Add a row for each event, from its attributes of the columns' names."""
+        for name, column in self._columns():
+            values = map(attrgetter(name), rows)
+            column.extend([math.nan if value is None else value for value in values])
+
+    def cut(self, length: int) -> None:
+        """Keep so many rows, the first ones."""
+        for _, column in self._columns():
+            del column[length:]
+
+    def _columns(self) -> list[tuple[str, array[float]]]:
+        return list(vars(self).items())
+
+
+@dataclass
+class StepColumns(Columns):
+    """What `StepDone` tells."""
+
+    time: array[float] = field(default_factory=_column)
+    step: array[float] = field(default_factory=_column)
+    epoch: array[float] = field(default_factory=_column)
+    loss: array[float] = field(default_factory=_column)
+    loss_min: array[float] = field(default_factory=_column)
+    loss_max: array[float] = field(default_factory=_column)
+    magnitude: array[float] = field(default_factory=_column)
+    frequency: array[float] = field(default_factory=_column)
+    stft: array[float] = field(default_factory=_column)
+    kl: array[float] = field(default_factory=_column)
+    learning_rate: array[float] = field(default_factory=_column)
+    kl_weight: array[float] = field(default_factory=_column)
+    gradient_norm: array[float] = field(default_factory=_column)
+    pieces_per_second: array[float] = field(default_factory=_column)
+
+
+@dataclass
+class EpochColumns(Columns):
+    """What `EpochDone` tells."""
+
+    time: array[float] = field(default_factory=_column)
+    step: array[float] = field(default_factory=_column)
+    epoch: array[float] = field(default_factory=_column)
+    train_loss: array[float] = field(default_factory=_column)
+    train_magnitude: array[float] = field(default_factory=_column)
+    train_frequency: array[float] = field(default_factory=_column)
+    train_stft: array[float] = field(default_factory=_column)
+    train_kl: array[float] = field(default_factory=_column)
+    validation_loss: array[float] = field(default_factory=_column)
+    validation_magnitude: array[float] = field(default_factory=_column)
+    validation_frequency: array[float] = field(default_factory=_column)
+    validation_stft: array[float] = field(default_factory=_column)
+    validation_kl: array[float] = field(default_factory=_column)
+    best: array[float] = field(default_factory=_column)
+    seconds_left: array[float] = field(default_factory=_column)
+
+
+@dataclass
+class SampleColumns(Columns):
+    """What `SystemSample` tells of the whole machine; its GPUs stand in `Histories.gpus`."""
+
+    time: array[float] = field(default_factory=_column)
+    cpu: array[float] = field(default_factory=_column)
+    memory_used: array[float] = field(default_factory=_column)
+    worker_cpu: array[float] = field(default_factory=_column)
+    worker_memory: array[float] = field(default_factory=_column)
+
+
+@dataclass
+class GpuColumns(Columns):
+    """What `SystemSample` tells of one GPU, row for row with the machine's."""
+
+    load: array[float] = field(default_factory=_column)
+    memory_used: array[float] = field(default_factory=_column)
+    memory_total: array[float] = field(default_factory=_column)
+    power: array[float] = field(default_factory=_column)
+    temperature: array[float] = field(default_factory=_column)
+
+
+_NOTHING = GpuSample(index=-1, name="", load=None, memory_used=None, memory_total=None, power=None, temperature=None)
+
+
+@dataclass
+class Histories:
+    """All that happened over a run: numbers as columns, the rest as events. It grows in place and is never copied."""
+
+    steps: StepColumns = field(default_factory=StepColumns)
+    epochs: EpochColumns = field(default_factory=EpochColumns)
+    samples: SampleColumns = field(default_factory=SampleColumns)
+    gpus: dict[int, GpuColumns] = field(default_factory=dict)
+    """By the GPU's index."""
+    previews: list[PreviewSaved] = field(default_factory=list)
+    checkpoints: list[CheckpointSaved] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    restarts: list[RunRestarted] = field(default_factory=list)
+    _step: int = 0
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Take in a batch of events, in their order; a restart among them takes back what it must."""
+        begin = 0
+        for index, event in enumerate(events):
+            if isinstance(event, RunRestarted):
+                self._extend(events[begin:index])
+                self.take_back(event.from_step)
+                self.restarts.append(event)
+                begin = index + 1
+        self._extend(events[begin:])
+
+    def take_back(self, from_step: int) -> None:
+        """Forget what was told of later steps. What the machine did stays: it did it."""
+        self.steps.cut(bisect_right(self.steps.step, from_step))
+        self.epochs.cut(bisect_right(self.epochs.step, from_step))
+        self.previews = [one for one in self.previews if one.step <= from_step]
+        self.checkpoints = [one for one in self.checkpoints if one.step <= from_step]
+        self.warnings = [one for one in self.warnings if one.step <= from_step]
+        self._step = min(self._step, from_step)
+
+    def _extend(self, events: Sequence[Event]) -> None:
+        steps: list[StepDone] = []
+        epochs: list[EpochDone] = []
+        samples: list[SystemSample] = []
+        for event in events:
+            match event:
+                case StepDone():
+                    steps.append(event)
+                    self._step = event.step
+                case EpochDone():
+                    epochs.append(event)
+                case SystemSample():
+                    samples.append(event)
+                case PreviewSaved():
+                    self.previews.append(event)
+                case CheckpointSaved():
+                    self.checkpoints.append(event)
+                case WarningRaised():
+                    self.warnings.append(Warned(event=event, step=self._step))
+        self.steps.extend(steps)
+        self.epochs.extend(epochs)
+        self._extend_gpus(samples)
+        self.samples.extend(samples)
+
+    def _extend_gpus(self, samples: Sequence[SystemSample]) -> None:
+        for index in {gpu.index for sample in samples for gpu in sample.gpus} - self.gpus.keys():
+            self.gpus[index] = GpuColumns()
+            self.gpus[index].extend([_NOTHING] * len(self.samples))
+        for index, columns in self.gpus.items():
+            columns.extend([_of_gpu(sample, index) for sample in samples])
+
+
+def _of_gpu(sample: SystemSample, index: int) -> GpuSample:
+    return next((gpu for gpu in sample.gpus if gpu.index == index), _NOTHING)
