@@ -41,6 +41,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files a killed writer left in `folder`. Only whoever alone writes there may ask for it."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
 def _fsync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:

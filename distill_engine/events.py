@@ -13,6 +13,8 @@ import msgspec
 
 PROTOCOL = 1
 
+Answer = Literal["heard", "done", "refused"]
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A fact about a run. `seq` counts gapless from 1, `time` is in seconds since the epoch; the writer sets both."""
@@ -200,7 +202,7 @@ class CommandAnswered(Event, frozen=True, kw_only=True):
 
     id: str
     command: str
-    answer: Literal["heard", "done", "refused"]
+    answer: Answer
     words: str
     path: str = ""
 
@@ -221,12 +223,16 @@ class RunUnpaused(Event, frozen=True, kw_only=True):
 
 
 class RunStopped(Event, frozen=True, kw_only=True):
-    """The run was asked to end and did; `resume` goes on from `checkpoint`, which is empty where no step was taken."""
+    """The run was asked to end and did; `resume` goes on from `checkpoint`, which is empty where no step was taken.
+
+    `model` is the path of the `.distill` file it left, or empty.
+    """
 
     step: int
     epoch: int
     reason: str
     checkpoint: str
+    model: str = ""
 
 
 class RunFinished(Event, frozen=True, kw_only=True):
@@ -272,7 +278,7 @@ ENDINGS = (RunStopped, RunFinished, RunFailed)
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """An order to a run. `id` is what its answers name it by; `time` in seconds since the epoch, `sender` for people."""
+    """An order to a run. `id` is what answers name it by; `time` in seconds since the epoch, `sender` for people."""
 
     id: str
     time: float

@@ -1,26 +1,26 @@
 """The process of a run: open its folder, train, report, say how it ended. One of the two places that catch everything.
 
 What a run does stands in its folder (`config.toml`, `run.json`), not in arguments: a new run and a resumed one take the
-same way, and whoever starts a worker needs nothing but the folder.
+same way, and whoever starts a worker needs nothing but the folder. `python -m distill_engine.worker RUN` is the process
+of a run in the background.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
 import socket
+import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 import torch
 
-from distill_engine import home
+from distill_engine import atomic, home
+from distill_engine.control import Control
 from distill_engine.datasets import Scan, scan
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
 from distill_engine.events import (
@@ -32,15 +32,17 @@ from distill_engine.events import (
     RunRestarted,
     RunStarted,
     RunStopped,
+    StopNow,
 )
-from distill_engine.library import free_name
+from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import load_model, save_model_from_checkpoint
-from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock
+from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock, answered_commands
+from distill_engine.sampling import sampled
 from distill_engine.training import checkpoint
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config, save_config
-from distill_engine.training.hardware import decided
+from distill_engine.training.hardware import decided, gpu_uuids
 from distill_engine.training.loop import Outcome, Start, train
 from distill_engine.words import encodable
 
@@ -48,32 +50,9 @@ ENDINGS = {
     "epochs": "all epochs done",
     "minutes": "max_minutes reached",
     "early": "validation no longer improved",
-    "stopped": "stopped",
 }
 
-
-@dataclass
-class StopSignals:
-    """The signal that asked this process to end, 0 for none."""
-
-    received: int = 0
-
-    @contextlib.contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Note SIGINT, SIGTERM and SIGHUP instead of dying of them; a second one ends the process as it always does."""
-        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # What is ignored stays so: nohup means that a lost terminal ends nothing.
-        asked = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
-        before = {kind: signal.signal(kind, self._note) for kind in asked}
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, signal.SIG_DFL)
+Report = Callable[[Event], None]
 
 
 def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
@@ -82,60 +61,75 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
     Raises:
         DistillError: another process is training it.
     """
-    signals = StopSignals()
-    with RunLock(folder), signals.heeded():
+    with RunLock(folder):
         log = EventLog(folder)
+        one_at_a_time = threading.Lock()  # samples come from a thread of their own
 
         def report(event: Event) -> None:
-            show(log.append(event))
+            with one_at_a_time:
+                show(log.append(event))
 
         try:
-            return _reported(folder, log.last_seq > 0, signals, report)
+            return _reported(folder, Control(folder, report), log.last_seq > 0, report)
         finally:
             log.close()
 
 
-def _reported(folder: RunFolder, restarted: bool, signals: StopSignals, report: Callable[[Event], None]) -> int:
+def _reported(folder: RunFolder, control: Control, restarted: bool, report: Report) -> int:
     """Train and report how it ended, whatever happens."""
     logging.basicConfig(filename=folder.worker_log, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    try:
-        report(_train(folder, restarted, signals, report))
-    except StopRequestedError:
-        report(RunStopped(step=0, epoch=0, reason=_name(signals), checkpoint=""))
-    except DistillError as error:
-        report(RunFailed(message=error.message, hint=error.hint, log=str(folder.worker_log)))
-        return error.exit_status
-    except Exception as error:  # the run must say how it ended, whatever it was
-        logging.getLogger(__name__).error(traceback.format_exc())
-        message, hint = _in_words(error)
-        report(
-            RunFailed(message=message, hint=f"{hint}; details are in {folder.worker_log}", log=str(folder.worker_log))
-        )
-        return 1
-    return 128 + signals.received if signals.received else 0
+    status = 0
+    with control.heeding_signals():
+        try:
+            ending = _train(folder, control, restarted, report)
+        except DistillError as error:
+            ending = RunFailed(message=error.message, hint=error.hint, log=str(folder.worker_log))
+            status = error.exit_status
+        except Exception as error:  # the run must say how it ended, whatever it was
+            logging.getLogger(__name__).error(traceback.format_exc())
+            message, hint = _in_words(error)
+            hint = f"{hint}; details are in {folder.worker_log}"
+            ending = RunFailed(message=message, hint=hint, log=str(folder.worker_log))
+            status = 1
+        control.refuse_the_rest()
+        report(ending)
+    return 128 + control.signal if isinstance(ending, RunStopped) and control.signal else status
 
 
-def _train(folder: RunFolder, restarted: bool, signals: StopSignals, report: Callable[[Event], None]) -> Event:
+def _train(folder: RunFolder, control: Control, restarted: bool, report: Report) -> Event:
     """Train, and return the event that tells how it ended."""
     info, config = _decided(folder)
     torch.set_num_threads(info.threads)
     start = _begin(folder, info, config, restarted, report)
-
-    def should_stop() -> bool:
-        return signals.received != 0
-
-    outcome = train(
-        _scan(Path(info.dataset), report, should_stop),
-        config,
-        name=info.name,
-        checkpoints=folder.checkpoints,
-        previews=folder.previews,
-        cache=home.cache_folder(),
-        start=start,
-        report=report,
-        should_stop=should_stop,
+    if restarted:
+        atomic.remove_leftovers(folder.checkpoints)
+        control.refuse_stale(answered_commands(folder))
+    try:
+        with sampled(report, gpu_uuids(config.device)):
+            outcome = train(
+                _scan(Path(info.dataset), report, control.stop_asked),
+                config,
+                name=info.name,
+                model_id=info.id,
+                checkpoints=folder.checkpoints,
+                previews=folder.previews,
+                cache=home.cache_folder(),
+                start=start,
+                report=report,
+                orders=control,
+            )
+    except StopRequestedError:
+        return _stopped(folder, info, Outcome.before_training(control.stopping), control)
+    if outcome.ending == "stopped" or outcome.checkpoint is None:
+        return _stopped(folder, info, outcome, control)
+    return RunFinished(
+        step=outcome.progress.step,
+        epoch=outcome.progress.epoch,
+        reason=ENDINGS[outcome.ending],
+        model=str(_save_model(info, outcome.checkpoint)),
+        best_epoch=outcome.progress.best_epoch,
+        best_loss=outcome.progress.best_loss,
     )
-    return _ended(folder, outcome, signals)
 
 
 def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
@@ -155,9 +149,7 @@ def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
     return settled, chosen
 
 
-def _begin(
-    folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: bool, report: Callable[[Event], None]
-) -> Start:
+def _begin(folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: bool, report: Report) -> Start:
     """Report that the run begins or goes on; return where from."""
     newest, rejected = checkpoint.newest_valid(folder.checkpoints) if restarted else (None, [])
     step = checkpoint.read_info(newest).progress.step if newest else 0
@@ -194,7 +186,7 @@ def _start(info: RunInfo) -> Start:
     return Start(weights=dict(loaded.model.state_dict()), normalisation=loaded.normalisation)
 
 
-def _scan(dataset: Path, report: Callable[[Event], None], should_stop: Callable[[], bool]) -> Scan:
+def _scan(dataset: Path, report: Report, should_stop: Callable[[], bool]) -> Scan:
     found = scan(
         dataset,
         cache=home.cache_folder(),
@@ -208,25 +200,29 @@ def _scan(dataset: Path, report: Callable[[Event], None], should_stop: Callable[
     return found
 
 
-def _ended(folder: RunFolder, outcome: Outcome, signals: StopSignals) -> Event:
-    progress, saved = outcome.progress, outcome.checkpoint
-    if outcome.ending == "stopped" or saved is None:
-        name = f"{folder.checkpoints.name}/{saved.name}" if saved else ""
-        return RunStopped(step=progress.step, epoch=progress.epoch, reason=_name(signals), checkpoint=name)
-    path = home.models_folder() / f"{free_name(folder.name)}{SUFFIX}"
-    save_model_from_checkpoint(saved, path)
-    return RunFinished(
-        step=progress.step,
-        epoch=progress.epoch,
-        reason=ENDINGS[outcome.ending],
-        model=str(path),
-        best_epoch=progress.best_epoch,
-        best_loss=progress.best_loss,
+def _stopped(folder: RunFolder, info: RunInfo, outcome: Outcome, control: Control) -> RunStopped:
+    """Keep what the order asks for, answer it, and return the run's last event."""
+    order, saved = outcome.order, outcome.checkpoint
+    name = f"{folder.checkpoints.name}/{saved.name}" if saved else ""
+    model = str(_save_model(info, saved)) if saved and not isinstance(order, StopNow) else ""
+    words = f"saved {name}" if name else "there was nothing to save yet"
+    if order is not None:
+        control.answer(order, "done", f"{words}, and the model {model}" if model else words, name)
+    return RunStopped(
+        step=outcome.progress.step,
+        epoch=outcome.progress.epoch,
+        reason=order.sender if order else "",
+        checkpoint=name,
+        model=model,
     )
 
 
-def _name(signals: StopSignals) -> str:
-    return signal.Signals(signals.received).name if signals.received else ""
+def _save_model(info: RunInfo, saved: Path) -> Path:
+    """Make the run's model of a checkpoint: one model a run, so its own of an earlier stretch is replaced."""
+    own = next((entry.path for entry in list_models() if entry.id == info.id), None)
+    path = own or home.models_folder() / f"{free_name(info.name)}{SUFFIX}"
+    save_model_from_checkpoint(saved, path)
+    return path
 
 
 def _in_words(error: Exception) -> tuple[str, str]:
@@ -237,3 +233,15 @@ def _in_words(error: Exception) -> tuple[str, str]:
             return f"{name or 'a file'}: {reason}", "what was saved until then is kept, and resume goes on from there"
         case _:
             return f"something broke inside Distill: {type(error).__name__}: {error}", "please report it"
+
+
+def main() -> None:
+    """Train the run whose folder is the only argument, showing nothing."""
+    try:
+        sys.exit(work(RunFolder(Path(sys.argv[1])), lambda _event: None))
+    except DistillError as error:
+        sys.exit(f"{error.message}: {error.hint}")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,11 @@ def decided(config: TrainingConfig) -> TrainingConfig:
     return replaced(config, {"device": device, "precision": precision})
 
 
+def gpu_uuids(device: str) -> list[str]:
+    """Return the uuids of the GPUs in use, as the driver names them; none on a CPU."""
+    return [] if device == "cpu" else [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
+
+
 def _device(asked: str) -> str:
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,7 +1,9 @@
 """The training run, from a scanned folder to a checkpoint that holds the best weights.
 
-Batches are always cached two-channel spectrograms [B, 2, n_mels, time]. The loop's whole seam to the outside is two
-callables, `report(event)` and `should_stop()`; it never formats or draws, and it knows no signal, terminal or process.
+Batches are always cached two-channel spectrograms [B, 2, n_mels, time]. The loop's whole seam to the outside is a
+callable, `report(event)`, and the orders it asks for before each step; it never formats or draws, and it knows no
+signal, terminal or process. An order interrupts the epoch under way, which then goes on at the same batch: epochs can
+be left and entered anywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -22,12 +24,23 @@ from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.datasets import Scan
 from distill_engine.errors import DivergedError
 from distill_engine.events import (
+    Answer,
+    AnyCommand,
+    Checkpoint,
     CheckpointSaved,
     EpochDone,
     Event,
+    Pause,
     PreprocessDone,
     PreprocessProgress,
+    Preview,
+    PreviewSaved,
+    RunPaused,
+    RunUnpaused,
     SkippedFile,
+    Stop,
+    StopNow,
+    Unpause,
     WarningRaised,
 )
 from distill_engine.models.losses import kl_weight, vae_losses
@@ -49,6 +62,25 @@ ShouldStop = Callable[[], bool]
 Ending = Literal["epochs", "minutes", "early", "stopped"]
 
 
+class Orders(Protocol):
+    """What the outside wants of a run that trains."""
+
+    def waiting(self) -> bool:
+        """Tell whether there is an order: asked before every step."""
+
+    def take(self) -> AnyCommand | None:
+        """Return the next order, None where none waits."""
+
+    def wait(self) -> AnyCommand:
+        """Return the next order, as soon as there is one."""
+
+    def answer(self, command: AnyCommand, answer: Answer, words: str, path: str = "") -> None:
+        """Report what became of an order."""
+
+    def stop_asked(self) -> bool:
+        """Tell whether an order ends the run, while nothing is there yet to do others with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """Where training begins: from drawn weights, from a model's (`weights` and its `normalisation`), or from `resume`.
@@ -63,11 +95,21 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How training ended: why, with which progress, and the checkpoint it left (none where no step was taken)."""
+    """How training ended: why, with which progress, and what it left (no checkpoint where no step was taken).
+
+    `order` is the one that ended it, if any.
+    """
 
     ending: Ending
     progress: Progress
     checkpoint: Path | None
+    preview: PreviewSaved | None = None
+    order: AnyCommand | None = None
+
+    @classmethod
+    def before_training(cls, order: AnyCommand | None) -> Outcome:
+        """Return how a run ended that was stopped before its first step."""
+        return cls(ending="stopped", progress=Progress(), checkpoint=None, order=order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +123,9 @@ class LossMeans:
     kl: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Run:
-    """What doesn't change while training goes on."""
+    """What hardly changes while training goes on: `started`, the moment it would have begun without any pause."""
 
     config: TrainingConfig
     corpus: PreparedCorpus
@@ -93,7 +135,7 @@ class _Run:
     checkpoints: Checkpoints
     previews: Previews
     report: Report
-    should_stop: ShouldStop
+    orders: Orders
     started: float
 
     @property
@@ -117,17 +159,18 @@ def train(
     config: TrainingConfig,
     *,
     name: str,
+    model_id: str,
     checkpoints: Path,
     previews: Path,
     cache: Path,
     start: Start,
     report: Report,
-    should_stop: ShouldStop,
+    orders: Orders,
 ) -> Outcome:
-    """Prepare `scan`'s recordings and train on them until `config` or `should_stop` ends it.
+    """Prepare `scan`'s recordings and train on them until `config` or an order ends it.
 
     `config.device` and `config.precision` must be decided, not `auto`. Checkpoints and previews go to the folders of
-    that name, spectrograms to `cache`; models made of a checkpoint are called `name`.
+    that name, spectrograms to `cache`; models made of a checkpoint are called `name` and have `model_id`.
 
     Raises:
         DatasetError: no recording leaves anything to train on.
@@ -135,7 +178,7 @@ def train(
         StopRequestedError: it was stopped before the first step could be taken.
     """
     normalisation = checkpoint.normalisation_in(start.resume) if start.resume else start.normalisation
-    corpus, training, validation = prepare(scan, config, cache, report, should_stop, normalisation)
+    corpus, training, validation = prepare(scan, config, cache, report, orders.stop_asked, normalisation)
     state = fresh_state(config, torch.device(config.device), start.weights)
     if start.resume is not None:
         info = checkpoint.restore(state, start.resume)
@@ -145,19 +188,19 @@ def train(
         corpus=corpus,
         training=training,
         validation=validation,
-        origin=Origin(name=name, scan=scan, corpus=corpus, config=config),
+        origin=Origin(name=name, model_id=model_id, scan=scan, corpus=corpus, config=config),
         checkpoints=Checkpoints(checkpoints, config, state.progress),
         previews=Previews(previews, corpus, config),
         report=report,
-        should_stop=should_stop,
+        orders=orders,
         started=time.monotonic() - state.progress.seconds,
     )
-    ending = _train_until_end(state, run, checkpoints)
+    ending, order = _train_until_end(state, run, checkpoints)
     if ending != "stopped":
         _judge_if_never_judged(state, run)
-        _preview(state, run)
+    preview = None if isinstance(order, StopNow) else _preview(state, run)
     saved = _save(state, run) if state.progress.step else None
-    return Outcome(ending=ending, progress=state.progress, checkpoint=saved)
+    return Outcome(ending=ending, progress=state.progress, checkpoint=saved, preview=preview, order=order)
 
 
 def prepare(
@@ -172,15 +215,11 @@ def prepare(
 
     A `normalisation` given, such as that of a model to go on from, stands in for the corpus's own. Raises as `train`.
     """
-    corpus = preprocess_complex_spectrograms(
-        scan,
-        config,
-        cache,
-        on_progress=lambda done, total, file: report(
-            PreprocessProgress(stage="preparing", done=done, total=total, file=encodable(file))
-        ),
-        should_stop=should_stop,
-    )
+
+    def on_progress(done: int, total: int, file: str) -> None:
+        report(PreprocessProgress(stage="preparing", done=done, total=total, file=encodable(file)))
+
+    corpus = preprocess_complex_spectrograms(scan, config, cache, on_progress=on_progress, should_stop=should_stop)
     if normalisation is not None:
         corpus = dataclasses.replace(corpus, normalisation=normalisation)
     training, validation = create_complex_data_loaders(corpus, config)
@@ -246,7 +285,7 @@ def validate_epoch(state: TrainingState, loader: PieceLoader, config: TrainingCo
     return _means(sums, config.loss)
 
 
-def _train_until_end(state: TrainingState, run: _Run, checkpoints: Path) -> Ending:
+def _train_until_end(state: TrainingState, run: _Run, checkpoints: Path) -> tuple[Ending, AnyCommand | None]:
     while True:
         try:
             return _train_epochs(state, run)
@@ -254,7 +293,8 @@ def _train_until_end(state: TrainingState, run: _Run, checkpoints: Path) -> Endi
             _go_back(state, run, checkpoints)
 
 
-def _train_epochs(state: TrainingState, run: _Run) -> Ending:
+def _train_epochs(state: TrainingState, run: _Run) -> tuple[Ending, AnyCommand | None]:
+    """Train until the end; return why it is one, and the order that made it."""
     progress, config = state.progress, run.config
     while progress.epoch < config.max_epochs:
         means = train_epoch(
@@ -263,14 +303,66 @@ def _train_epochs(state: TrainingState, run: _Run) -> Ending:
             config,
             total_steps=run.total_steps,
             report=run.report,
-            should_stop=lambda: run.should_stop() or run.time_is_up(),
+            should_stop=lambda: run.orders.waiting() or run.time_is_up(),
         )
-        if means is None:
-            return "stopped" if run.should_stop() else "minutes"
-        _end_epoch(state, run, means)
-        if 0 < config.early_stop_epochs <= progress.epoch - progress.best_epoch:
-            return "early"
-    return "epochs"
+        if means is not None:
+            _end_epoch(state, run, means)
+            if 0 < config.early_stop_epochs <= progress.epoch - progress.best_epoch:
+                return "early", None
+        if (order := _follow_orders(state, run)) is not None:
+            return "stopped", order
+        if run.time_is_up():
+            return "minutes", None
+    return "epochs", None
+
+
+def _follow_orders(state: TrainingState, run: _Run) -> AnyCommand | None:
+    """Do what waits to be done; return an order that ends the run."""
+    while (order := run.orders.take()) is not None:
+        match order:
+            case Stop() | StopNow():
+                return order
+            case Pause():
+                if (order := _pause(state, run, order)) is not None:
+                    return order
+            case _:
+                _do(order, state, run)
+    return None
+
+
+def _pause(state: TrainingState, run: _Run, order: AnyCommand) -> AnyCommand | None:
+    """Wait for an order to go on, with nothing on the GPU meanwhile; return one that ends the run instead."""
+    progress, device = state.progress, torch.device(run.config.device)
+    clock = run.seconds()
+    state.move_to(torch.device("cpu"))
+    run.report(RunPaused(step=progress.step, epoch=progress.epoch, reason=order.sender))
+    run.orders.answer(order, "done", f"paused after step {progress.step:,}")
+    while not isinstance(order := run.orders.wait(), Unpause | Stop | StopNow):
+        _do(order, state, run)
+    state.move_to(device)
+    run.started += run.seconds() - clock
+    run.report(RunUnpaused(step=progress.step, epoch=progress.epoch))
+    if isinstance(order, Unpause):
+        run.orders.answer(order, "done", f"goes on after step {progress.step:,}")
+        return None
+    return order
+
+
+def _do(order: AnyCommand, state: TrainingState, run: _Run) -> None:
+    """Carry out an order after which all goes on as before."""
+    match order:
+        case Checkpoint() if state.progress.step:
+            path = _save(state, run)
+            run.orders.answer(order, "done", f"saved at step {state.progress.step:,}", _relative(path))
+        case Checkpoint():
+            run.orders.answer(order, "refused", "no step has been taken yet: there is nothing to save")
+        case Preview():
+            made = _preview(state, run)
+            run.orders.answer(order, "done", f"made at step {state.progress.step:,}", made.path)
+        case Pause():
+            run.orders.answer(order, "done", "paused already")
+        case _:
+            run.orders.answer(order, "done", "nothing to go on from: the run isn't paused")
 
 
 def _end_epoch(state: TrainingState, run: _Run, means: LossMeans) -> None:
@@ -298,9 +390,11 @@ def _judge_if_never_judged(state: TrainingState, run: _Run) -> None:
         state.keep_best(means.loss)
 
 
-def _preview(state: TrainingState, run: _Run) -> None:
+def _preview(state: TrainingState, run: _Run) -> PreviewSaved:
     with state.judging() as model:
-        run.report(run.previews.make(model, state.progress.step, state.progress.epoch))
+        made = run.previews.make(model, state.progress.step, state.progress.epoch)
+    run.report(made)
+    return made
 
 
 def _save(state: TrainingState, run: _Run) -> Path:
@@ -308,9 +402,13 @@ def _save(state: TrainingState, run: _Run) -> Path:
     progress.seconds = run.seconds()
     path = run.checkpoints.save(state, run.origin.describe(state, run.previews.last), corpus_digest(run.corpus))
     size = path.stat().st_size
-    relative = f"{path.parent.name}/{path.name}"
-    run.report(CheckpointSaved(step=progress.step, epoch=progress.epoch, path=relative, bytes=size))
+    run.report(CheckpointSaved(step=progress.step, epoch=progress.epoch, path=_relative(path), bytes=size))
     return path
+
+
+def _relative(path: Path) -> str:
+    """Return a checkpoint's path below the run folder."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _go_back(state: TrainingState, run: _Run, checkpoints: Path) -> None:

@@ -78,6 +78,15 @@ class TrainingState:
                 self.model.load_state_dict(own)
             self.model.train()
 
+    def move_to(self, device: torch.device) -> None:
+        """Bring everything to `device`, and give memory of a GPU back that was left."""
+        self.model.to(device)
+        self.optimizer.load_state_dict(self.optimizer.state_dict())
+        self.ema = {name: tensor.to(device) for name, tensor in self.ema.items()}
+        self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
     def update_ema(self, decay: float) -> None:
         """Move the average towards the weights by `1 - decay`; early on by more, so that it forgets the beginning."""
         if not self.ema:

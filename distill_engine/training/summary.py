@@ -29,6 +29,7 @@ class Origin:
     """Where a run's models come from, as far as it is known when training starts."""
 
     name: str
+    model_id: str
     scan: Scan
     corpus: PreparedCorpus
     config: TrainingConfig
@@ -37,6 +38,7 @@ class Origin:
         """Return the description of a model made of `state` now; `preview` is the last one made."""
         normalisation = self.corpus.normalisation
         return ModelInfo(
+            id=self.model_id,
             name=self.name,
             architecture=architecture_of(state.model),
             representation=Representation.of(self.config.complex_spectrogram),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from distill_engine.datasets import scan
-from distill_engine.events import Event, PreprocessDone
+from distill_engine.events import Answer, AnyCommand, Event, StopNow
 from distill_engine.training.config import TrainingConfig, Value, replaced
 from distill_engine.training.loop import Outcome, Start, train
 from tests.engine.recordings import good
@@ -45,6 +44,31 @@ def write_dataset(folder: Path, count: int = 3) -> Path:
     return folder
 
 
+class StopAfter:
+    """Orders that let so many steps pass, or all: the loop asks whether one waits before each step."""
+
+    def __init__(self, steps: int | None) -> None:
+        self._left = steps
+
+    def waiting(self) -> bool:
+        if self._left is None:
+            return False
+        self._left -= 1
+        return self._left < 0
+
+    def take(self) -> AnyCommand | None:
+        return self.wait() if self._left is not None and self._left < 0 else None
+
+    def wait(self) -> AnyCommand:
+        return StopNow(id="", time=0.0, sender="test")
+
+    def answer(self, command: AnyCommand, answer: Answer, words: str, path: str = "") -> None:
+        """Nobody waits for one."""
+
+    def stop_asked(self) -> bool:
+        return False
+
+
 @dataclass
 class SmallRun:
     """A run without a worker around it: what it reported, and where its files are."""
@@ -66,22 +90,10 @@ class SmallRun:
             cache=self.folder.parent / "cache",
             start=start or Start(),
             report=self.events.append,
-            should_stop=self._stopping(stop_after_steps),
+            model_id="0" * 32,
+            orders=StopAfter(stop_after_steps),
         )
 
     def reported(self, kind: type[E]) -> list[E]:
         """Return the events of one type."""
         return [event for event in self.events if isinstance(event, kind)]
-
-    def _stopping(self, steps: int | None) -> Callable[[], bool]:
-        """Return a `should_stop` that lets so many steps pass: the loop asks once before each, and while preparing."""
-        asked = 0
-
-        def should_stop() -> bool:
-            nonlocal asked
-            if steps is None or not self.reported(PreprocessDone):
-                return False
-            asked += 1
-            return asked > steps
-
-        return should_stop

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import typing
+from typing import Any
 
 import msgspec
 import pytest
 
-from distill_engine.events import AnyEvent, Event, RunStarted, StepDone, WarningRaised, decode, encode
+from distill_engine.events import Answer, AnyEvent, Event, RunStarted, StepDone, WarningRaised, decode, encode
 
 KINDS: tuple[type[Event], ...] = typing.get_args(AnyEvent)
 
 
 def example(kind: type[Event]) -> Event:
     """Return an event with a value in every field."""
-    values = {str: "x", int: 3, float: 0.5, bool: True}
-    fields = {
+    values: dict[Any, Any] = {str: "x", int: 3, float: 0.5, bool: True, Answer: "done"}
+    fields: dict[str, Any] = {
         info.name: values.get(info.type, [] if "list" in str(info.type) else 0.25)
         for info in msgspec.structs.fields(kind)
     }

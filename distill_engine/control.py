@@ -1,0 +1,151 @@
+"""What the outside asks of a run: signals, and the commands in its folder, each answered.
+
+The worker asks before every step whether something waits: one `stat`, no thread. A command is `heard` when it is read
+and `done` or `refused` by whoever carries it out. Those that an earlier stretch of the run left without an answer are
+refused as stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from distill_engine.events import (
+    Answer,
+    AnyCommand,
+    Checkpoint,
+    CommandAnswered,
+    Event,
+    Pause,
+    Preview,
+    RunPaused,
+    RunUnpaused,
+    Stop,
+    StopNow,
+    Unpause,
+    command_name,
+    decode_command,
+)
+from distill_engine.run_folder import RunFolder
+
+POLL_SECONDS = 0.05
+"""How often a paused run looks for orders."""
+
+
+class Control:
+    """The orders of one stretch of a run. `stopping` is the order that ends it, once there is one."""
+
+    def __init__(self, folder: RunFolder, report: Callable[[Event], object]) -> None:
+        self._path = folder.commands_file
+        self._report = report
+        self._read_to = 0
+        self._orders: deque[AnyCommand] = deque()
+        self.stopping: AnyCommand | None = None
+        self.signal = 0
+
+    def refuse_stale(self, answered: frozenset[str]) -> None:
+        """Refuse all commands written before now but those of the ids in `answered`: an earlier stretch got them."""
+        for stale in self._new_commands():
+            if stale.id not in answered:
+                self.answer(stale, "refused", "the run was started anew after this was asked")
+
+    def refuse_the_rest(self) -> None:
+        """Refuse what still waits when the run ends."""
+        while self.waiting():
+            self.answer(self._orders.popleft(), "refused", "the run has ended")
+
+    @contextlib.contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Take SIGINT, SIGTERM and SIGHUP as orders to stop now; a second one ends the process as it always does."""
+        # What is ignored stays so: nohup means that a lost terminal ends nothing.
+        kinds = [
+            kind
+            for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(kind) is not signal.SIG_IGN
+        ]
+        before = {kind: signal.signal(kind, self._note_signal) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def waiting(self) -> bool:
+        """Tell whether `take` would return an order: asked before every step."""
+        if self.signal and self.stopping is None:
+            self._orders.append(StopNow(id="", time=time.time(), sender=signal.Signals(self.signal).name))
+        for command in self._new_commands():
+            self.answer(command, "heard", "")
+            self._orders.append(command)
+        return bool(self._orders)
+
+    def take(self) -> AnyCommand | None:
+        """Return the next order, None where none waits. One that ends the run is also kept in `stopping`."""
+        if not self.waiting():
+            return None
+        order = self._orders.popleft()
+        if isinstance(order, Stop | StopNow):
+            self.stopping = order
+        return order
+
+    def wait(self) -> AnyCommand:
+        """Return the next order, as soon as there is one."""
+        while (order := self.take()) is None:
+            time.sleep(POLL_SECONDS)
+        return order
+
+    def answer(self, command: AnyCommand, answer: Answer, words: str, path: str = "") -> None:
+        """Report an answer; a signal gets none."""
+        if command.id:
+            name = command_name(command)
+            self._report(CommandAnswered(id=command.id, command=name, answer=answer, words=words, path=path))
+
+    def stop_asked(self) -> bool:
+        """Follow orders as far as one can while scanning and preparing; tell whether one was to stop.
+
+        A pause is waited out here.
+        """
+        paused = False
+        while paused or self.stopping is None:
+            order = self.wait() if paused else self.take()
+            match order:
+                case None:
+                    return False
+                case Checkpoint() | Preview():
+                    self.answer(order, "refused", "nothing is learnt yet: the recordings are still being prepared")
+                case Pause():
+                    if not paused:
+                        self._report(RunPaused(step=0, epoch=0, reason=order.sender))
+                    paused = True
+                    self.answer(order, "done", "preparing waits")
+                case Unpause():
+                    if paused:
+                        self._report(RunUnpaused(step=0, epoch=0))
+                    paused = False
+                    self.answer(order, "done", "preparing goes on")
+                case _:
+                    return True
+        return True
+
+    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = number
+        signal.signal(number, signal.SIG_DFL)
+
+    def _new_commands(self) -> list[AnyCommand]:
+        """Return the whole lines added since last time; what can't be understood is passed over."""
+        try:
+            size = self._path.stat().st_size
+        except FileNotFoundError:
+            return []
+        if size <= self._read_to:
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._read_to)
+            added = file.read(size - self._read_to)
+        whole = added[: added.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        return [command for line in whole.splitlines() if (command := decode_command(line)) is not None]
