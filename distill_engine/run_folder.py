@@ -24,7 +24,7 @@ import msgspec
 
 from distill_engine import atomic, home
 from distill_engine.errors import DistillError, NotFoundError
-from distill_engine.events import AnyEvent, Event, decode, encode
+from distill_engine.events import AnyEvent, CommandAnswered, Event, decode, encode
 from distill_engine.names import checked_name, nearest_words
 
 RUN_FILE = "run.json"
@@ -78,6 +78,11 @@ class RunFolder:
     def events_file(self) -> Path:
         """Every event, one line each."""
         return self.path / EVENTS_FILE
+
+    @property
+    def commands_file(self) -> Path:
+        """Every command, one line each."""
+        return self.path / "commands.jsonl"
 
     @property
     def worker_log(self) -> Path:
@@ -134,7 +139,7 @@ def create(name: str) -> RunFolder:
 
 def new_id() -> str:
     """Return a name for a run that no other run on any machine has."""
-    return uuid.uuid4().hex[:12]
+    return uuid.uuid4().hex
 
 
 def versions() -> dict[str, str]:
@@ -179,6 +184,15 @@ def last_event(folder: RunFolder) -> AnyEvent | None:
     except FileNotFoundError:
         return None
     return decode(line) if line else None
+
+
+def answered_commands(folder: RunFolder) -> frozenset[str]:
+    """Return the ids of all commands that were carried out or refused."""
+    with folder.events_file.open("rb") as file:
+        answers = [
+            decode(line) for line in file if line.startswith(b'{"type":"CommandAnswered"') and line[-1:] == b"\n"
+        ]
+    return frozenset(event.id for event in answers if isinstance(event, CommandAnswered) and event.answer != "heard")
 
 
 class EventLog:
