@@ -1,0 +1,1 @@
+"""The commands of `distill-engine`, a module for each thing they are about."""
