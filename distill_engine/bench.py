@@ -23,8 +23,9 @@ from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.dataset import PieceLoader
 from distill_engine.training.hardware import decided
 from distill_engine.training.loop import prepare, train_epoch
+from distill_engine.training.meter import StepMeter
 from distill_engine.training.state import TrainingState, fresh_state
-from distill_engine.training.step import train_step
+from distill_engine.training.step import StepResult, train_step
 
 ROUNDS = 5
 EPOCHS_A_TURN = 4
@@ -40,6 +41,8 @@ class BenchResult:
     threads: int
     bare_pieces_per_second: float
     loop_pieces_per_second: float
+    event_share: float
+    """What writing a step's event takes, of the time a bare step takes."""
 
     @property
     def ratio(self) -> float:
@@ -51,11 +54,12 @@ class BenchResult:
         return dataclasses.asdict(self) | {"ratio": self.ratio}
 
     def in_words(self) -> str:
-        """Return the result as three lines."""
+        """Return the result as four lines."""
         return (
             f"bare step  {self.bare_pieces_per_second:9,.1f} pieces/s on {self.device}, {self.precision}\n"
             f"whole loop {self.loop_pieces_per_second:9,.1f} pieces/s\n"
-            f"ratio      {self.ratio:9.3f}"
+            f"ratio      {self.ratio:9.3f}\n"
+            f"event      {100 * self.event_share:9.3f} % of a step"
         )
 
 
@@ -87,6 +91,8 @@ def _measure(scratch: Path) -> BenchResult:
 
     bare()  # the first steps of a process also allocate and choose kernels
     rounds = [(_seconds(bare), _seconds(loop)) for _ in range(ROUNDS)]
+    step_seconds = statistics.median(seconds for seconds, _ in rounds) / (EPOCHS_A_TURN * loader.batches_per_epoch)
+    event_seconds = _seconds_of_an_event(log)
     log.close()
     pieces = EPOCHS_A_TURN * loader.pieces_per_epoch
     return BenchResult(
@@ -95,6 +101,7 @@ def _measure(scratch: Path) -> BenchResult:
         threads=torch.get_num_threads(),
         bare_pieces_per_second=pieces / statistics.median(seconds for seconds, _ in rounds),
         loop_pieces_per_second=pieces / statistics.median(seconds for _, seconds in rounds),
+        event_share=event_seconds / step_seconds,
     )
 
 
@@ -116,6 +123,25 @@ def _bare(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> 
             )
 
     return epoch
+
+
+def _seconds_of_an_event(log: EventLog, count: int = 2000) -> float:
+    """Return what one step's event takes to be gathered, written out and handed to the system."""
+    result = StepResult(
+        loss=0.123456789,
+        magnitude=0.123456789,
+        frequency=0.123456789,
+        stft=0.123456789,
+        kl=12.3456789,
+        gradient_norm=0.123456789,
+        taken=True,
+    )
+    meter = StepMeter(log.append, 1, 32)
+    start = time.perf_counter()
+    for step in range(1, count + 1):
+        meter.add(result, step=step, rate=0.001, kl_weight=0.0001)
+        meter.flush()
+    return (time.perf_counter() - start) / count
 
 
 def _seconds(epoch: Callable[[], None]) -> float:
