@@ -285,7 +285,7 @@ def lock_holder(folder: RunFolder) -> int | None:
     layout = "hhqqi4x" if linux else "qqihh"
     question = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if linux else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
     try:
-        descriptor = os.open(folder.lock_file, os.O_RDWR)
+        descriptor = os.open(folder.lock_file, os.O_RDONLY)  # enough to ask, and a reader may have no right to write
     except FileNotFoundError:
         return None
     try:

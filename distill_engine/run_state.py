@@ -243,7 +243,8 @@ def _(event: SystemSample, state: RunState) -> RunState:
 def _(event: WarningRaised, state: RunState) -> RunState:
     warnings = (*state.warnings, Warned(event=event, step=state.step))[-WARNINGS_KEPT:]
     raised = state.warnings_raised + 1
-    return replace(state, seq=event.seq, time=event.time, warnings=warnings, warnings_raised=raised)
+    seq = event.seq or state.seq  # 0: a reader's own, in no file
+    return replace(state, seq=seq, time=event.time, warnings=warnings, warnings_raised=raised)
 
 
 @_after.register
