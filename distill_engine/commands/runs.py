@@ -1,0 +1,241 @@
+"""Commands about runs: list, tell, follow, order about, delete. They work on a run's folder and load no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from distill_engine.errors import DistillError
+
+if TYPE_CHECKING:
+    from distill_engine.events import AnyCommand, CommandAnswered, Event
+    from distill_engine.run_folder import RunFolder
+
+DEADLINE_SECONDS = 60.0
+LET_GO_SECONDS = 10.0
+"""How long a worker that has answered a stop may take to write its last line and end."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+
+
+def _deadline(command: F) -> F:
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(0.1),
+        default=DEADLINE_SECONDS,
+        show_default=True,
+        help="Seconds to wait for the answer.",
+    )(command)
+
+
+@click.command()
+@_as_json
+def runs(as_json: bool) -> None:
+    """List the runs, the newest first."""
+    import msgspec
+
+    from distill_engine import run_folder, run_words
+    from distill_engine.run_reading import outline
+
+    readings, now = [outline(folder) for folder in run_folder.list_runs()], time.time()
+    if as_json:
+        click.echo(msgspec.json.encode([run_words.row(reading, now) for reading in readings]).decode())
+    else:
+        click.echo(run_words.table(readings, now))
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@_as_json
+def show(name: str, as_json: bool) -> None:
+    """Tell RUN in sentences: how far, how good, what was saved and wrong, what changed since yesterday, what next."""
+    import msgspec
+
+    from distill_engine import run_folder, run_words
+    from distill_engine.run_reading import read
+
+    now = time.time()
+    reading = read(run_folder.find(name), before=now - run_words.DAY)
+    if as_json:
+        click.echo(msgspec.json.encode(run_words.description(reading, now)).decode())
+    else:
+        click.echo(run_words.story(reading, now))
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@_as_json
+def follow(name: str, as_json: bool) -> None:
+    """Show what RUN did from its beginning on and what it does, until it ends."""
+    from distill_engine import run_folder
+    from distill_engine.events import RunFailed
+
+    folder = run_folder.find(name)
+    try:
+        last = asyncio.run(_followed(folder, _shower(as_json)))
+    except KeyboardInterrupt:
+        click.echo(f"\nrun {folder.name} goes on", err=True)
+        sys.exit(130)
+    if isinstance(last, RunFailed):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--now", is_flag=True, help="With a checkpoint alone: no preview, no model.")
+@_deadline
+def stop(name: str, now: bool, timeout: float) -> None:
+    """End RUN after the step under way, with checkpoint, preview and model; `resume` goes on from there."""
+    from distill_engine import run_folder
+    from distill_engine.client import NotRunningError
+    from distill_engine.events import Stop, StopNow
+    from distill_engine.run_folder import lock_holder
+
+    folder = run_folder.find(name)
+    if lock_holder(folder) is None:
+        click.echo(_how_it_ended(folder), err=True)
+        return
+    try:
+        answer = _ordered(folder, StopNow if now else Stop, timeout)
+    except NotRunningError:
+        _end_as_wished(folder)
+        return
+    except DistillError as error:
+        sooner = "" if now else f"distill-engine stop {folder.name} --now skips preview and model\n"
+        raise DistillError(error.message, f"{sooner}{error.hint}") from None
+    _wait_until_let_go(folder)
+    if answer.answer == "refused":
+        _end_as_wished(folder)
+    else:
+        _tell_done(folder, answer)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@_deadline
+def pause(name: str, timeout: float) -> None:
+    """Let RUN wait after the step under way, its GPU memory free; `resume` lets it go on."""
+    from distill_engine.events import Pause
+
+    _order(name, Pause, timeout)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@_deadline
+def checkpoint(name: str, timeout: float) -> None:
+    """Save a checkpoint of RUN after the step under way."""
+    from distill_engine.events import Checkpoint
+
+    _order(name, Checkpoint, timeout)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def delete(name: str, yes: bool) -> None:
+    """Delete RUN with its checkpoints and previews; its model stays in the library."""
+    from distill_engine import run_folder, run_removal
+    from distill_engine.words import size
+
+    folder = run_folder.find(name)
+    run_removal.refuse_living(folder)
+    if not yes:
+        click.confirm(f"Delete {folder.path} ({size(run_removal.size_of(folder))})?", abort=True, err=True)
+    run_removal.remove(folder)
+    click.echo(f"deleted {folder.name}", err=True)
+
+
+async def _followed(folder: RunFolder, show_events: Callable[[list[Event]], None]) -> Event | None:
+    """Show all events of a run until it ends; return the last one."""
+    from distill_engine import client
+
+    last: Event | None = None
+    async with client.follow(folder) as queue:
+        while (batch := await queue.get()) is not None:
+            show_events([*batch])
+            last = batch[-1]
+    return last
+
+
+def _shower(as_json: bool) -> Callable[[list[Event]], None]:
+    from distill_engine.console import view_for
+    from distill_engine.events import encode
+
+    def write(events: list[Event]) -> None:
+        # Unlike a run's own view this one has nothing else to do: a closed pipe ends the command.
+        click.echo(b"".join(encode(event) for event in events), nl=False)
+
+    if as_json:
+        return write
+    view = view_for(json=False)
+
+    def show_each(events: list[Event]) -> None:
+        for event in events:
+            view.show(event)
+
+    return show_each
+
+
+def _order(name: str, kind: type[AnyCommand], timeout: float) -> None:
+    """Give an order and tell what came of it."""
+    from distill_engine import run_folder
+
+    folder = run_folder.find(name)
+    answer = _ordered(folder, kind, timeout)
+    if answer.answer == "refused":
+        raise DistillError(f"run {folder.name} refused {answer.command}: {answer.words}")
+    _tell_done(folder, answer)
+
+
+def _ordered(folder: RunFolder, kind: type[AnyCommand], timeout: float) -> CommandAnswered:
+    from distill_engine import client
+
+    def on_heard(answer: CommandAnswered) -> None:
+        click.echo(f"run {folder.name} heard {answer.command}", err=True)
+
+    return asyncio.run(client.command(folder, kind, timeout, on_heard=on_heard))
+
+
+def _tell_done(folder: RunFolder, answer: CommandAnswered) -> None:
+    """Say what was done, and print where what was saved lies."""
+    click.echo(f"done: {answer.words}", err=True)
+    if answer.path:
+        click.echo(folder.path / answer.path)
+
+
+def _wait_until_let_go(folder: RunFolder) -> None:
+    """Wait until the worker is gone, so that whoever asked for the end may resume or delete the run at once."""
+    from distill_engine.run_folder import lock_holder
+
+    deadline = time.monotonic() + LET_GO_SECONDS
+    while lock_holder(folder) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _end_as_wished(folder: RunFolder) -> None:
+    """Tell the end of a run that ended by itself before it could follow the order to stop.
+
+    Raises:
+        DistillError: it failed.
+    """
+    from distill_engine.run_reading import outline
+
+    if outline(folder).state.phase in ("stopped", "finished"):
+        click.echo(_how_it_ended(folder), err=True)
+        return
+    raise DistillError(_how_it_ended(folder), f"distill-engine show {folder.name} tells more")
+
+
+def _how_it_ended(folder: RunFolder) -> str:
+    from distill_engine import run_words
+    from distill_engine.run_reading import outline
+
+    return run_words.ended_in_words(outline(folder), time.time())
