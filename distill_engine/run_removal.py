@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def refuse_living(folder: RunFolder) -> None:
     holder = lock_holder(folder)
     if holder is not None:
         raise DistillError(
-            f"run {folder.name} is being trained by process {holder}", f"distill-engine stop {folder.name} ends it"
+            f"run {folder.name} is being trained by process {holder}",
+            f"distill-engine stop {shlex.quote(folder.name)} ends it",
         )
 
 

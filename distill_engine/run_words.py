@@ -296,7 +296,7 @@ def _skipped(state: RunState) -> Iterator[str]:
     prepared = state.prepared
     if prepared is None or not prepared.skipped:
         return
-    yield f"{len(prepared.skipped)} of {counted(prepared.found, 'recording')} were left out:"
+    yield f"It left out {len(prepared.skipped)} of {counted(prepared.found, 'recording')}:"
     yield from (f"  {shown(one.file)}: {one.reason}" for one in prepared.skipped[:LISTED])
     if len(prepared.skipped) > LISTED:
         yield f"  … and {len(prepared.skipped) - LISTED} more"
@@ -378,9 +378,10 @@ def _what_next(reading: Reading, now: float) -> Iterator[str]:
             where = f" after step {state.last_checkpoint.step:,}" if state.last_checkpoint else " from the beginning"
             yield f"Next: {engine} resume {name} goes on{where}."
         case _:
+            waits = "frees the GPU" if state.device.startswith("cuda") else "lets it wait"
             yield (
                 f"Next: {engine} follow {name} shows it live; {engine} stop {name} ends it with a model, "
-                f"{engine} pause {name} frees the GPU."
+                f"{engine} pause {name} {waits}."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -108,7 +109,7 @@ def stop(name: str, now: bool, timeout: float) -> None:
         _end_as_wished(folder)
         return
     except DistillError as error:
-        sooner = "" if now else f"distill-engine stop {folder.name} --now skips preview and model\n"
+        sooner = "" if now else f"distill-engine stop {shlex.quote(folder.name)} --now skips preview and model\n"
         raise DistillError(error.message, f"{sooner}{error.hint}") from None
     _wait_until_let_go(folder)
     if answer.answer == "refused":
@@ -231,7 +232,7 @@ def _end_as_wished(folder: RunFolder) -> None:
     if outline(folder).state.phase in ("stopped", "finished"):
         click.echo(_how_it_ended(folder), err=True)
         return
-    raise DistillError(_how_it_ended(folder), f"distill-engine show {folder.name} tells more")
+    raise DistillError(_how_it_ended(folder), f"distill-engine show {shlex.quote(folder.name)} tells more")
 
 
 def _how_it_ended(folder: RunFolder) -> str:

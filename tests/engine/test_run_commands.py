@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,18 @@ def test_show_tells_a_run_in_sentences_and_as_one_object(ended: RunFolder) -> No
     assert "It was stopped by anna@box" in ran(runs.show, ended.name).stdout
     told = json.loads(ran(runs.show, ended.name, "--json").stdout)
     assert (told["name"], told["state"], told["step"], told["validation_loss"]) == ("strings", "stopped", 10, 0.5)
+
+
+def test_telling_of_runs_loads_no_torch(ended: RunFolder) -> None:
+    statements = (
+        "import sys; from distill_engine.commands import machine, runs\n"
+        f"for words in (['{ended.name}'], ['{ended.name}', '--json']):\n"
+        "    runs.show.main(words, standalone_mode=False); runs.follow.main(words, standalone_mode=False)\n"
+        "runs.runs.main([], standalone_mode=False); runs.stop.main(words[:1], standalone_mode=False)\n"
+        "print('torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", statements], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "False"
 
 
 def test_a_run_that_is_not_there_is_not_found() -> None:
@@ -200,3 +213,15 @@ def test_a_follower_tells_that_the_run_it_follows_was_deleted(alive: RunFolder) 
     assert "run strings on cpu" in first
     assert "the run's folder is gone" in rest
     assert follower.returncode == 1
+
+
+def test_leaving_a_run_one_follows_ends_the_following_and_never_the_run(alive: RunFolder) -> None:
+    follower = subprocess.Popen([sys.executable, "-c", FOLLOW, alive.name], stderr=subprocess.PIPE, text=True)
+    assert follower.stderr is not None
+    assert "run strings on cpu" in follower.stderr.readline()
+    follower.send_signal(signal.SIGINT)
+    said = follower.stderr.read()
+    follower.communicate(timeout=30)
+    assert follower.returncode == 130
+    assert "run strings goes on" in said
+    assert lock_holder(alive) is not None

@@ -219,7 +219,7 @@ def test_what_went_wrong_is_named_and_the_rest_counted() -> None:
     skipped = [SkippedFile(file=f"{number}\n.wav", reason="it is silent") for number in range(7)]
     events = [started(), prepared(*skipped), *epoch(1, 0.5), *(warned(f"spike {number}") for number in range(8))]
     words = story(logged([*events, restarted(10, rejected=["step-00000020: it is torn"]), STOPPED]))
-    assert "7 of 10 recordings were left out:" in words
+    assert "It left out 7 of 10 recordings:" in words
     assert "0\\n.wav: it is silent" in words
     assert "… and 2 more" in words
     assert "It gave 8 warnings, the last 5 of them:" in words
