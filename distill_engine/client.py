@@ -92,7 +92,7 @@ async def _feed(queue: Events, run: RunFolder, after: int) -> None:
 
 
 async def _tell(queue: Events, run: RunFolder, reader: EventReader) -> None:
-    """Put batches as they come, and at the end what a dead worker could not say.
+    """Put batches as they come, until nothing more will.
 
     Raises:
         FileNotFoundError: the run's folder is gone.
@@ -106,21 +106,25 @@ async def _tell(queue: Events, run: RunFolder, reader: EventReader) -> None:
         if reader.unreadable and not warned:
             warned = True
             await queue.put([_unreadable(run, reader.unreadable)])
-        over = isinstance(reader.last, ENDINGS)
-        if over or time.monotonic() >= look_at:
+        if isinstance(reader.last, ENDINGS) or time.monotonic() >= look_at:
             look_at = time.monotonic() + LOOK_SECONDS
-            if lock_holder(run) is None:
-                if not over:
-                    await asyncio.sleep(POLL_SECONDS)  # a folder being deleted loses its lock before it is gone
-                if events := await _news(reader, run):  # what it wrote before it let go
-                    await queue.put(events)
-                    continue
-                if over:
-                    return
-                if ending := missing_ending(run, reader.last):
-                    await queue.put([*ending])
-                    return
+            if lock_holder(run) is None and await _tell_end(queue, run, reader):
+                return
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def _tell_end(queue: Events, run: RunFolder, reader: EventReader) -> bool:
+    """Put what a worker that is no more wrote at last, or else could not write; return whether that was all."""
+    over = isinstance(reader.last, ENDINGS)
+    if not over:
+        await asyncio.sleep(POLL_SECONDS)  # a folder being deleted may lose its lock before its log
+    if events := await _news(reader, run):
+        await queue.put(events)
+        return False
+    ending = missing_ending(run, reader.last)
+    if ending:
+        await queue.put([*ending])
+    return over or bool(ending)
 
 
 async def _news(reader: EventReader, run: RunFolder) -> list[AnyEvent]:
@@ -158,11 +162,11 @@ async def command(
     if lock_holder(run) is None:
         raise NotRunningError(f"run {run.name} isn't running", f"distill-engine resume {run.name} goes on with it")
     order = kind(id=run_folder.new_id(), time=time.time(), sender=sender or _sender())
-    reader = EventReader.at_end(run)
-    _append(run, encode(order))
     deadline = time.monotonic() + timeout
     heard = False
     try:
+        reader = EventReader.at_end(run)
+        _append(run, encode(order))
         while time.monotonic() < deadline:
             holder = lock_holder(run)  # asked before reading: what was answered by then is then surely read
             events = await _news(reader, run)
@@ -246,6 +250,16 @@ async def start_worker(run: RunFolder, timeout: float = BEGIN_SECONDS) -> RunSta
         raise DistillError(
             f"run {run.name} is being trained by process {holder}", "wait until it ends, or end it first"
         )
+    try:
+        return await _begun(run, timeout)
+    except OSError as error:
+        raise DistillError(
+            f"no worker of run {run.name} can be started: {error.strerror}", error.filename or ""
+        ) from None
+
+
+async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
+    """Start a worker and wait for its first word. Raises as `start_worker`, and OSError."""
     reader = EventReader.at_end(run)
     log_size = run.worker_log.stat().st_size if run.worker_log.exists() else 0
     worker = _spawned(run)

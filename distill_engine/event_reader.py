@@ -6,7 +6,6 @@ there yet; the gapless `seq` and a memory of the latest lines tell it when the f
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import time
@@ -60,10 +59,19 @@ class EventReader:
 
     @classmethod
     def at_end(cls, folder: RunFolder) -> Self:
-        """Return one that reads only what is yet to be written."""
+        """Return one that reads only what is yet to be written.
+
+        Raises:
+            OSError: the file can't be read.
+        """
         reader = cls(folder)
-        with contextlib.suppress(FileNotFoundError), folder.events_file.open("rb", buffering=0) as file:
-            reader._skip(file.fileno())
+        try:
+            with folder.events_file.open("rb", buffering=0) as file:
+                found = reader._skip(file.fileno())
+            while not found and reader.read():  # a last line longer than the tail, or broken
+                pass
+        except FileNotFoundError:
+            pass  # nothing has been written yet
         return reader
 
     def unread(self) -> int:
@@ -91,15 +99,19 @@ class EventReader:
             if events or at_end:
                 return events
 
-    def _skip(self, log: int) -> None:
+    def _skip(self, log: int) -> bool:
+        """Go behind the last whole line, if it is one of an event."""
         status = os.fstat(log)
         start = max(0, status.st_size - _TAIL)
         tail = os.pread(log, _TAIL, start)
         lines = tail.split(b"\n")[1 if start else 0 : -1]
-        if lines and (head := _head_of(lines[-1])):
-            self._offset = start + tail.rfind(b"\n") + 1
-            self._inode, self._seen, self._after = status.st_ino, head.seq, head.seq
-            self.last = _event_on(lines[-1])
+        head = _head_of(lines[-1]) if lines else None
+        if head is None:
+            return False
+        self._offset = start + tail.rfind(b"\n") + 1
+        self._inode, self._seen, self._after = status.st_ino, head.seq, head.seq
+        self.last = _event_on(lines[-1])
+        return True
 
     def _next_lines(self, descriptor: int) -> tuple[list[bytes], bool]:
         """Return whole lines from where the last ones ended, and whether that was all there is."""

@@ -479,6 +479,22 @@ async def test_a_run_started_in_the_background_lives_in_a_session_of_its_own_and
 
 
 @in_a_loop
+async def test_a_run_whose_last_line_is_long_is_not_taken_for_begun_by_its_old_start() -> None:
+    run = new_run()
+    with Writer(run) as writer:
+        writer.do("start", "long 200000", "restart 0", "long 200000")
+    run.run_file.unlink()
+    with pytest.raises(DistillError, match=r"run\.json can't be read"):
+        await start_worker(run)
+
+
+@in_a_loop
+async def test_a_run_that_is_not_there_can_have_no_worker() -> None:
+    with pytest.raises(DistillError, match="No such file"):
+        await start_worker(RunFolder(Path("/nowhere/at/all")))
+
+
+@in_a_loop
 async def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
     plan = plan_run(write_dataset(tmp_path / "sounds"), small_wishes(device="cuda:63"))
     with pytest.raises(DistillError, match="cuda:63") as error:
