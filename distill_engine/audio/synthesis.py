@@ -70,8 +70,8 @@ def synthesise(spectrogram: Tensor, config: ComplexSpectrogramConfig, length: in
     Any finite spectrogram will do, a recording's or a decoder's; magnitudes near `MAGNITUDE_FLOOR` are silence, and
     what lies past the last frame is silent too. `seed` draws the phases that sounds begin with where nothing tells;
     torch's own generators are neither read nor moved. Equal bytes for equal input, seed and number of threads on a CPU.
-    Beside the result it takes under 150 MB with the default configuration, however long the recording. Raises ValueError
-    on another shape, on values that aren't finite, and on a negative length.
+    Beside the result it takes under 150 MB with the default configuration, however long the recording. Raises
+    ValueError on another shape, on values that aren't finite, and on a negative length.
     """
     _check(spectrogram, config, length)
     tools = _tools(config, spectrogram.device)
