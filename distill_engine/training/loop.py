@@ -172,15 +172,11 @@ def prepare(
 
     A `normalisation` given, such as that of a model to go on from, stands in for the corpus's own. Raises as `train`.
     """
-    corpus = preprocess_complex_spectrograms(
-        scan,
-        config,
-        cache,
-        on_progress=lambda done, total, file: report(
-            PreprocessProgress(stage="preparing", done=done, total=total, file=encodable(file))
-        ),
-        should_stop=should_stop,
-    )
+
+    def on_progress(done: int, total: int, file: str) -> None:
+        report(PreprocessProgress(stage="preparing", done=done, total=total, file=encodable(file)))
+
+    corpus = preprocess_complex_spectrograms(scan, config, cache, on_progress=on_progress, should_stop=should_stop)
     if normalisation is not None:
         corpus = dataclasses.replace(corpus, normalisation=normalisation)
     training, validation = create_complex_data_loaders(corpus, config)

@@ -43,8 +43,8 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_its_reason(run: SmallRu
         [f"{newest.name} is damaged: its contents don't match their digest"],
     )
     newest.write_bytes(content[: len(content) // 2])
-    path, rejected = checkpoint.newest_valid(run.folder / "checkpoints")
-    assert path == older
+    taken, rejected = checkpoint.newest_valid(run.folder / "checkpoints")
+    assert taken == older
     assert len(rejected) == 1
     assert newest.name in rejected[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +16,8 @@ KINDS: tuple[type[Event], ...] = typing.get_args(AnyEvent)
 
 def example(kind: type[Event]) -> Event:
     """Return an event with a value in every field."""
-    values = {str: "x", int: 3, float: 0.5, bool: True}
-    fields = {
+    values: dict[type, Any] = {str: "x", int: 3, float: 0.5, bool: True}
+    fields: dict[str, Any] = {
         info.name: values.get(info.type, [] if "list" in str(info.type) else 0.25)
         for info in msgspec.structs.fields(kind)
     }
