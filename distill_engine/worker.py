@@ -97,11 +97,14 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
 
 def _reported(folder: RunFolder, restarted: bool, signals: StopSignals, report: Callable[[Event], None]) -> int:
     """Train and report how it ended, whatever happens."""
+    logging.captureWarnings(True)
     logging.basicConfig(filename=folder.worker_log, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
-        report(_train(folder, restarted, signals, report))
+        ended = _train(folder, restarted, signals, report)
+        report(ended)
     except StopRequestedError:
-        report(RunStopped(step=0, epoch=0, reason=_name(signals), checkpoint=""))
+        ended = RunStopped(step=0, epoch=0, reason=_name(signals), checkpoint="")
+        report(ended)
     except DistillError as error:
         report(RunFailed(message=error.message, hint=error.hint, log=str(folder.worker_log)))
         return error.exit_status
@@ -112,7 +115,8 @@ def _reported(folder: RunFolder, restarted: bool, signals: StopSignals, report: 
             RunFailed(message=message, hint=f"{hint}; details are in {folder.worker_log}", log=str(folder.worker_log))
         )
         return 1
-    return 128 + signals.received if signals.received else 0
+    # A signal that came while the last files were written stopped nothing.
+    return 128 + signals.received if isinstance(ended, RunStopped) and signals.received else 0
 
 
 def _train(folder: RunFolder, restarted: bool, signals: StopSignals, report: Callable[[Event], None]) -> Event:
@@ -212,7 +216,8 @@ def _ended(folder: RunFolder, outcome: Outcome, signals: StopSignals) -> Event:
     progress, saved = outcome.progress, outcome.checkpoint
     if outcome.ending == "stopped" or saved is None:
         name = f"{folder.checkpoints.name}/{saved.name}" if saved else ""
-        return RunStopped(step=progress.step, epoch=progress.epoch, reason=_name(signals), checkpoint=name)
+        reason = _name(signals) or ENDINGS[outcome.ending]
+        return RunStopped(step=progress.step, epoch=progress.epoch, reason=reason, checkpoint=name)
     path = home.models_folder() / f"{free_name(folder.name)}{SUFFIX}"
     save_model_from_checkpoint(saved, path)
     return RunFinished(
