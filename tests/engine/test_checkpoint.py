@@ -53,8 +53,8 @@ def test_where_all_are_damaged_there_is_none(run: SmallRun) -> None:
     run.train(small_config(max_epochs=1))
     for path in checkpoint.list_checkpoints(run.folder / "checkpoints"):
         path.write_bytes(b"")
-    path, rejected = checkpoint.newest_valid(run.folder / "checkpoints")
-    assert path is None
+    taken, rejected = checkpoint.newest_valid(run.folder / "checkpoints")
+    assert taken is None
     assert len(rejected) == 1
 
 
