@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Program:
     """`distill-engine` with a home of its own."""
 
     home: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def run(self, *arguments: str | Path, environment: Mapping[str, str] = {}, **options: Any) -> Result:  # noqa: ANN401
         """Run it to its end."""
@@ -65,12 +66,21 @@ class Program:
         # One thread: on few cores, several processes with several threads each wait for one another.
         settings = {"DISTILL_HOME": str(self.home), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
         defaults = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "distill_engine", *map(str, arguments)],
             env={**os.environ, **settings, **environment},
             text=True,
             **{"preexec_fn": as_in_a_shell, **defaults, **options},
         )
+        self.started.append(process)
+        return process
+
+    def kill_what_is_left(self) -> None:
+        """End what a test that failed half way has left running."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def train(self, dataset: Path, *arguments: str, **settings: Any) -> Result:  # noqa: ANN401
         return self.run("train", dataset, *small(**settings), *arguments)
@@ -159,7 +169,9 @@ def emptied_after(folder: Path) -> Iterator[Path]:
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
     with emptied_after(tmp_path / "home") as home:
-        yield Program(home)
+        program = Program(home)
+        yield program
+        program.kill_what_is_left()
 
 
 @pytest.fixture(scope="module")
