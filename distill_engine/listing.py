@@ -55,6 +55,8 @@ def list_folder(folder: Path, should_stop: Callable[[], bool]) -> Listing:
             raise DatasetError(f"{shown(str(folder))} is a file, not a folder", "name the folder of your recordings")
         walk = _Walk(folder)
         walk.enter(folder, "")
+    except FileNotFoundError:
+        raise DatasetError(f"there is no folder {shown(str(folder))}", "check its spelling") from None
     except OSError as error:
         raise DatasetError(
             f"the folder {shown(str(folder))} can't be read: {tidy_reason(error)}",

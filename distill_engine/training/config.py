@@ -480,7 +480,7 @@ def _check_range(key: str, value: object, limits: Limits) -> None:
 
 
 def _refusal(key: str, what: str, limits: Limits) -> ConfigError:
-    return ConfigError(f"{key} {what}", f"{limits.reason or limits.help} Allowed: {limits.words}.", key)
+    return ConfigError(f"{key} {what}", f"{limits.reason or limits.help} Allowed: {limits.words}", key)
 
 
 def _shown(value: object) -> str:

@@ -113,6 +113,8 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"there is no configuration file {shown(str(path))}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{shown(str(path))} is a folder, not a configuration file") from None
     except OSError as error:
         raise ConfigError(f"{shown(str(path))} can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -153,7 +155,7 @@ def _syntax_error(reason: str, text: str, path: Path) -> ConfigError:
     if found is None:  # Python's own limits, told in words that a file's author can act on
         return ConfigError(f"{shown(path.name)} holds a number that is too long, or too many brackets in each other")
     line = found[1] or str(len(text.splitlines()))
-    message = f"{shown(path.name)}, line {line}, isn't TOML: {shown(reason[: found.start()])}"
+    message = f"{shown(path.name)}, line {line}, can't be understood: {shown(reason[: found.start()]).lower()}"
     return ConfigError(message, "a line reads KEY = VALUE; texts stand in quotes")
 
 

@@ -125,7 +125,7 @@ def test_a_float_in_a_whole_number_setting_is_refused_even_without_a_fraction() 
 def test_messages_name_setting_value_and_limit() -> None:
     error = refusal(learning_rate=3)
     assert error.message == "learning_rate is 3, above the greatest allowed, 1"
-    assert error.hint.endswith("Allowed: 1e-08 to 1.")
+    assert error.hint.endswith("Allowed: 1e-08 to 1")
     assert refusal(batch_size=True).message == "batch_size must be a whole number, not true"
     assert refusal(loss__kl__weight="x").message == "loss.kl.weight must be a number, not 'x'"
     assert refusal(device="gpu").message == "device is 'gpu', not auto, cpu, cuda or cuda:N"

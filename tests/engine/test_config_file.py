@@ -93,7 +93,7 @@ def test_what_a_file_may_not_hold_is_told_with_file_key_and_limit(
 )
 def test_what_is_not_toml_is_told_with_the_line(path: Path, text: str, line: int) -> None:
     error = refusal(path, text)
-    assert error.message.startswith(f"run.toml, line {line}, isn't TOML: ")
+    assert error.message.startswith(f"run.toml, line {line}, can't be understood: ")
     assert "KEY = VALUE" in error.hint
 
 
@@ -105,7 +105,7 @@ def test_what_python_itself_gives_up_on_is_one_sentence(path: Path, text: str) -
 def test_a_file_that_is_missing_a_folder_or_not_text_is_one_sentence(tmp_path: Path, path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^there is no configuration file .*run\.toml$"):
         load_config(path, BASE)
-    with pytest.raises(ConfigError, match=r"can't be read: Is a directory$"):
+    with pytest.raises(ConfigError, match=r"is a folder, not a configuration file$"):
         load_config(tmp_path, BASE)
     path.write_bytes(b"seed = 1 # caf\xe9\n")
     with pytest.raises(ConfigError, match=r"isn't text in UTF-8: byte 14 can't be one$"):
