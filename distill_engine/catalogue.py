@@ -7,20 +7,20 @@ from datetime import datetime
 
 from distill_engine.library import LibraryEntry
 from distill_engine.models.model_info import Distance, ModelInfo
-from distill_engine.words import duration, shown, size
+from distill_engine.words import counted, duration, shown, size
 
 _HEADINGS = ("name", "id", "recordings", "epochs", "distance", "size", "saved")
 
 
 def table(entries: Sequence[LibraryEntry]) -> str:
-    """Return the models as aligned columns under their headings; what a broken one's problem is stands in its row."""
+    """Return the models as aligned columns under their headings, and below them what is wrong with those that are."""
     if not entries:
         return "there are no models yet: distill-engine train DATASET makes one"
+    broken = [entry for entry in entries if entry.info is None]
     rows = [_HEADINGS, *(_row(entry) for entry in entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *(f"{shown(entry.name)} can't be used: {entry.problem}" for entry in broken)])
 
 
 def details(entry: LibraryEntry) -> str:
@@ -33,7 +33,7 @@ def details(entry: LibraryEntry) -> str:
         ("id", info.id),
         ("file", f"{shown(str(entry.path))}, {size(entry.size)}"),
         ("trained on", _material(info)),
-        ("trained for", f"{info.training.epochs:,} epochs, {info.training.steps:,} steps"),
+        ("trained for", f"{counted(info.training.epochs, 'epoch')}, {counted(info.training.steps, 'step')}"),
         ("validation loss", _number(info.training.best_validation_loss, "{:.4g}")),
         ("distance", _distance(info.training.preview)),
         ("least possible", _distance(info.training.floor)),
@@ -46,7 +46,7 @@ def details(entry: LibraryEntry) -> str:
 def _row(entry: LibraryEntry) -> tuple[str, ...]:
     saved = datetime.fromtimestamp(entry.modified).isoformat(" ", "minutes")
     if entry.info is None:
-        return (shown(entry.name), "", shown(entry.problem), "", "", size(entry.size), saved)
+        return (shown(entry.name), "", "broken", "", "", size(entry.size), saved)
     training = entry.info.training
     distance = _number(training.preview.lsd if training.preview else None, "{:.1f} dB")
     material = f"{training.recordings}, {duration(training.seconds)}"
@@ -55,7 +55,7 @@ def _row(entry: LibraryEntry) -> tuple[str, ...]:
 
 def _material(info: ModelInfo) -> str:
     training = info.training
-    return f"{training.recordings} recordings, {duration(training.seconds)}, of {shown(training.dataset)}"
+    return f"{counted(training.recordings, 'recording')}, {duration(training.seconds)}, of {shown(training.dataset)}"
 
 
 def _distance(distance: Distance | None) -> str:

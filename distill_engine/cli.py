@@ -6,8 +6,11 @@ places that catch everything: a person reads a sentence and a hint, never a trac
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json as json_module
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from distill_engine.errors import DistillError, StopRequestedError
+from distill_engine.words import shown
 
 if TYPE_CHECKING:
     from distill_engine.start import Plan, Wishes
@@ -101,9 +105,11 @@ def _work(run: Path, as_json: bool) -> None:
     from distill_engine.run_folder import RunFolder
     from distill_engine.worker import work
 
+    if not as_json:
+        _say(f"run folder {shown(str(run))}")
     status = work(RunFolder(run), view_for(json=as_json).show)
     if status > 128 and not as_json:
-        click.echo(f"distill-engine resume {run.name} goes on from there", err=True)
+        _say(f"distill-engine resume {shlex.quote(shown(run.name))} goes on from there")
     sys.exit(status)
 
 
@@ -126,14 +132,14 @@ def resume(run: str, settings: tuple[str, ...], as_json: bool) -> None:
     if prepare_to_resume(folder, settings):
         _work(folder.path, as_json)
     else:
-        click.echo(f"run {folder.name} has finished; --set max_epochs=N makes it longer", err=True)
+        _say(f"run {shown(folder.name)} has finished; --set max_epochs=N or max_minutes=N lets it go on")
 
 
 @cli.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @_as_json
 def scan(dataset: Path, as_json: bool) -> None:
-    """Say what is in DATASET, what is wrong, and what a run would use."""
+    """Say what is in DATASET and what is wrong with it."""
     from distill_engine import datasets, home
     from distill_engine.console import scanning
 
@@ -149,7 +155,7 @@ def scan(dataset: Path, as_json: bool) -> None:
 @_settings
 @_as_json
 def preprocess(dataset: Path, config_file: Path | None, preset: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Prepare the spectrograms of DATASET, so that training starts at once."""
+    """Prepare DATASET now, so that training starts at once."""
     from distill_engine import home
     from distill_engine.console import view_for
     from distill_engine.start import Wishes
@@ -164,7 +170,7 @@ def preprocess(dataset: Path, config_file: Path | None, preset: str, settings: t
 @_as_json
 @click.pass_context
 def cache(context: click.Context, as_json: bool) -> None:
-    """Say what the cache of spectrograms takes; `cache clear` empties it."""
+    """Say how much room prepared sound takes, or clear it."""
     if context.invoked_subcommand is not None:
         return
     from distill_engine import home
@@ -181,7 +187,7 @@ def cache(context: click.Context, as_json: bool) -> None:
 
 @cache.command("clear")
 def cache_clear() -> None:
-    """Remove all cached spectrograms; they are made anew when next needed."""
+    """Remove all prepared sound; it is made anew when next needed."""
     from distill_engine import home
     from distill_engine.audio.cache import clear_cache
     from distill_engine.words import counted, size
@@ -200,7 +206,7 @@ def models(as_json: bool) -> None:
 
     entries = library.list_models()
     if as_json:
-        click.echo(msgspec.json.encode([library.describe(entry) for entry in entries]).decode())
+        click.echo(msgspec.json.encode([library.describe(entry) for entry in entries]))
         return
     from distill_engine import catalogue
 
@@ -223,7 +229,7 @@ def show(name: str, as_json: bool) -> None:
 
     entry = library.find_model(name)
     if as_json:
-        click.echo(msgspec.json.encode(library.describe(entry)).decode())
+        click.echo(msgspec.json.encode(library.describe(entry)))
         return
     from distill_engine import catalogue
 
@@ -238,7 +244,7 @@ def rename(name: str, new_name: str) -> None:
     from distill_engine import library
 
     before = library.find_model(name)
-    click.echo(f"{before.name} is now {library.rename(before, new_name).name}", err=True)
+    _say(f"{shown(before.name)} is now {library.rename(before, new_name).name}")
 
 
 @model.command()
@@ -250,10 +256,10 @@ def delete(name: str, yes: bool) -> None:
     from distill_engine.words import size
 
     entry = library.find_model(name)
-    if not yes:
-        click.confirm(f"Delete {entry.path} ({size(entry.size)})?", abort=True, err=True)
+    if not yes and not _agreed(f"delete {shown(str(entry.path))}, {size(entry.size)}?"):
+        raise DistillError(f"{shown(entry.name)} was not deleted", "--yes deletes it without asking")
     library.delete(entry)
-    click.echo(f"deleted {entry.name}", err=True)
+    _say(f"deleted {shown(entry.name)}")
 
 
 @model.command("import")
@@ -264,7 +270,7 @@ def import_model(source: Path, name: str) -> None:
     from distill_engine import library
 
     entry = library.import_model(source, name)
-    click.echo(f"imported as {entry.name}", err=True)
+    _say(f"imported as {entry.name}")
 
 
 @model.command()
@@ -290,10 +296,11 @@ def export(name: str, target: Path, force: bool) -> None:
 def generate(name: str, duration: float, seed: int, count: int, out: Path | None, file_format: str | None) -> None:
     """Make new sound from MODEL."""
     from distill_engine import library
+
+    entry = library.find_model(name)
     from distill_engine.rendering import Request, render
 
-    request = Request(duration=duration, seed=seed, count=count, out=out, file_format=file_format)
-    for path in render(library.find_model(name), request):
+    for path in render(entry, Request(duration=duration, seed=seed, count=count, out=out, file_format=file_format)):
         click.echo(path)
 
 
@@ -302,18 +309,24 @@ def generate(name: str, duration: float, seed: int, count: int, out: Path | None
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--model", "name", metavar="MODEL", default="", help="Through this model too.")
 def roundtrip(source: Path, target: Path, name: str) -> None:
-    """Send a recording through the representation and back: hear what a model could reach at best."""
+    """Hear the best that any model could make of a recording.
+
+    The recording IN is mixed to mono and sent through the representation that models work on and back; OUT becomes a
+    WAV file in floating point at 48 kHz.
+    """
     from distill_engine import library
+
+    entry = library.find_model(name) if name else None
     from distill_engine.rendering import round_trip
 
-    round_trip(source, target, library.find_model(name) if name else None)
+    round_trip(source, target, entry)
     click.echo(target)
 
 
 @cli.command()
 @_as_json
 def bench(as_json: bool) -> None:
-    """Measure how much of the bare step's speed the whole loop keeps, on this machine."""
+    """Measure how fast this machine trains."""
     from distill_engine.bench import measure
 
     result = measure()
@@ -322,7 +335,7 @@ def bench(as_json: bool) -> None:
 
 @cli.command()
 def demo() -> None:
-    """Try all of it on recordings that Distill makes up: under two minutes on two cores."""
+    """Try all of it on made-up sounds, in under two minutes."""
     from distill_engine.demo import run_demo
 
     sys.exit(run_demo())
@@ -330,18 +343,20 @@ def demo() -> None:
 
 def main() -> None:
     """Run the command line; end with the exit status that fits."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a model's name may hold what a terminal can't show
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        _complain("nothing was done", "")
-        sys.exit(130)
-    except click.ClickException as error:
+        cli.main(prog_name="distill-engine", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _complain(*_usage(error))
         sys.exit(error.exit_code)
     except DistillError as error:
         _complain(error.message, error.hint)
         sys.exit(error.exit_status)
-    except (KeyboardInterrupt, StopRequestedError):
+    except (KeyboardInterrupt, StopRequestedError, click.exceptions.Abort):
         _complain("stopped", "")
         sys.exit(130)
     except BrokenPipeError:
@@ -353,10 +368,31 @@ def main() -> None:
         sys.exit(1)
 
 
+def _say(text: str) -> None:
+    """Write words for a person; where the terminal is gone, a command still ends as it would have."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
 def _complain(message: str, hint: str) -> None:
-    click.echo(f"distill-engine: {message}", err=True)
-    for line in hint.splitlines():
-        click.echo(f"  {line}", err=True)
+    _say("\n".join([f"distill-engine: {message}", *(f"  {line}" for line in hint.splitlines())]))
+
+
+def _usage(error: click.ClickException) -> tuple[str, str]:
+    """Return click's complaint in the form of our own: a sentence and a hint."""
+    message, _, more = error.format_message().rstrip(".").partition(". ")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = more or f"see {context.command_path if context else 'distill-engine'} --help"
+    return message[:1].lower() + message[1:], hint[:1].lower() + hint[1:]
+
+
+def _agreed(question: str) -> bool:
+    """Ask; where nobody can answer, that is no."""
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        click.echo(err=True)
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _kept_traceback() -> str:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol, TextIO
+from typing import BinaryIO, Protocol, TextIO
 
 from distill_engine.events import (
     CheckpointSaved,
@@ -33,6 +33,7 @@ from distill_engine.words import counted, duration, shown, size
 
 BAR_WIDTH = 20
 REDRAWS_PER_SECOND = 10
+_SIGNALS = {"SIGINT": "Ctrl+C", "SIGHUP": "the end of the terminal", "SIGTERM": "the system"}
 
 
 class View(Protocol):
@@ -45,15 +46,15 @@ class View(Protocol):
 class JsonView:
     """Writes every event as the line that stands in the run's log."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream: TextIO | None = stream
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: BinaryIO | None = stream
 
     def show(self, event: Event) -> None:
         """Write one line and flush it."""
         if self._stream is None:
             return
         try:
-            self._stream.write(encode(event).decode())
+            self._stream.write(encode(event))
             self._stream.flush()
         except OSError:
             self._stream = None
@@ -165,7 +166,7 @@ class Terminal(Lines):
 def view_for(*, json: bool) -> View:
     """Return the view that fits: JSON lines on stdout where asked for, else words on stderr."""
     if json:
-        return JsonView(sys.stdout)
+        return JsonView(sys.stdout.buffer)
     return Terminal(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
 
 
@@ -235,12 +236,12 @@ def _(event: WarningRaised) -> list[str]:
 @in_words.register
 def _(event: RunStopped) -> list[str]:
     saved = f", saved in {event.checkpoint}" if event.checkpoint else "; there was nothing to save yet"
-    return [f"stopped by {event.reason} after step {event.step:,}{saved}"]
+    return [f"stopped by {_SIGNALS.get(event.reason, event.reason)} after step {event.step:,}{saved}"]
 
 
 @in_words.register
 def _(event: RunFinished) -> list[str]:
-    best = f"best epoch {event.best_epoch:,}"
+    best = f"best was epoch {event.best_epoch:,} with a loss of {_loss(event.best_loss)}"
     return [f"finished after epoch {event.epoch:,}, {event.reason}; {best}", f"model {shown(event.model)}"]
 
 

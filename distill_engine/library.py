@@ -172,7 +172,7 @@ def export(entry: LibraryEntry, target: Path, *, overwrite: bool = False) -> Pat
         else:
             _move_to_free(staged, target)
     except FileExistsError:
-        raise UsageError(f"{target} exists already", "name another place, or ask to overwrite it") from None
+        raise UsageError(f"{target} exists already", "name another place, or add --force") from None
     except OSError as error:
         raise _failed("exported", entry.path, error) from None
     finally:

@@ -52,13 +52,15 @@ def list_folder(folder: Path, should_stop: Callable[[], bool]) -> Listing:
     """List `folder` and all below it; DatasetError where it is none or can't be read, StopRequestedError on a stop."""
     try:
         if not stat.S_ISDIR(folder.stat().st_mode):
-            raise DatasetError(f"{shown(str(folder))} is a file, not a folder.", "Name the folder of your recordings.")
+            raise DatasetError(f"{shown(str(folder))} is a file, not a folder", "name the folder of your recordings")
         walk = _Walk(folder)
         walk.enter(folder, "")
+    except FileNotFoundError:
+        raise DatasetError(f"there is no folder {shown(str(folder))}", "check its spelling") from None
     except OSError as error:
         raise DatasetError(
-            f"The folder {shown(str(folder))} can't be read: {tidy_reason(error)}.",
-            "Check its spelling and its permissions.",
+            f"the folder {shown(str(folder))} can't be read: {tidy_reason(error)}",
+            "check its spelling and its permissions",
         ) from error
     walk.go_on(should_stop)
     return walk.listing()

@@ -19,7 +19,7 @@ def checked_name(name: str) -> str:
         UsageError: it is empty, over 100 characters, starts with a dot or a dash, or holds a separator or control
             character.
     """
-    hint = f"use up to {LONGEST_NAME} letters, digits, spaces, dots, dashes"
+    hint = f"use up to {LONGEST_NAME} letters, digits, spaces, dots and dashes, a letter or digit first"
     if not name.strip():
         raise UsageError("a name must not be empty", hint)
     if len(name) > LONGEST_NAME or len(name.encode(errors="replace")) > 2 * LONGEST_NAME:
@@ -41,7 +41,8 @@ def name_from(text: str) -> str:
 
 def nearest_words(asked: str, known: Sequence[str], what: str) -> str:
     """Return a hint that names what was probably meant, or what there is."""
-    close = difflib.get_close_matches(asked, known, n=3, cutoff=0.5)
+    folded = {name.casefold(): name for name in known}
+    close = [folded[name] for name in difflib.get_close_matches(asked.casefold(), folded, n=3, cutoff=0.5)]
     if close:
         return f"did you mean {', '.join(close)}?"
     if known:

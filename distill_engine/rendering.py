@@ -14,6 +14,7 @@ from distill_engine.generation import generate, reconstruct
 from distill_engine.library import LibraryEntry
 from distill_engine.models.persistence import load_model
 from distill_engine.training.config import ComplexSpectrogramConfig
+from distill_engine.words import shown
 
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
@@ -56,10 +57,17 @@ def round_trip(source: Path, target: Path, entry: LibraryEntry | None) -> None:
 
     Raises:
         NotFoundError: there is no recording `source`.
+        UsageError: `target` isn't named as a WAV file, or is `source` itself.
         DistillError: it can't be read, or `target` can't be written.
     """
     if not source.is_file():
-        raise NotFoundError(f"there is no recording {source}")
+        raise NotFoundError(f"there is no recording {shown(str(source))}")
+    if target.suffix.lower() != ".wav":
+        raise UsageError(
+            f"{shown(target.name)} isn't named as a WAV file, and that is what is written", "end it in .wav"
+        )
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{shown(target.name)} is the recording itself", "name another file to write to")
     waveform = load_waveform(source)
     if entry is None:
         config = ComplexSpectrogramConfig()
@@ -76,7 +84,7 @@ def _targets(name: str, request: Request) -> list[Path]:
     if out is not None and request.count == 1 and not out.is_dir() and out.suffix:
         return [out.with_suffix(_suffix(request, out))]
     if out is not None and out.suffix[1:].lower() in FORMATS and not out.is_dir():
-        raise UsageError(f"--out {out} is one file for {request.count} sounds", "name a folder")
+        raise UsageError(f"--out {shown(str(out))} is one file for {request.count} sounds", "name a folder")
     folder = out or Path()
     suffix = f".{request.file_format or 'wav'}"
     return [folder / f"{name}-{request.seed + number}{suffix}" for number in range(request.count)]
@@ -85,7 +93,11 @@ def _targets(name: str, request: Request) -> list[Path]:
 def _suffix(request: Request, out: Path) -> str:
     given = out.suffix[1:].lower()
     if given not in FORMATS:
-        raise UsageError(f"{out.name} ends in no format that can be written", f"the formats are {', '.join(FORMATS)}")
+        raise UsageError(
+            f"{shown(out.name)} ends in no format that can be written", f"the formats are {', '.join(FORMATS)}"
+        )
     if request.file_format not in (None, given):
-        raise UsageError(f"--format {request.file_format} and --out {out.name} disagree", "leave one of them out")
+        raise UsageError(
+            f"--format {request.file_format} and --out {shown(out.name)} disagree", "leave one of them out"
+        )
     return out.suffix

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from distill_engine import home, run_folder
 from distill_engine.datasets import Scan, describe, plain_data, scan
-from distill_engine.errors import ConfigError, DatasetError
+from distill_engine.errors import ConfigError, DatasetError, ModelFileError
 from distill_engine.events import RunFinished
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, name_from
-from distill_engine.run_folder import RunFolder, RunInfo
+from distill_engine.run_folder import RunFolder, RunInfo, RunLock
 from distill_engine.training.config import TrainingConfig, Value, declarations, get, replaced
 from distill_engine.training.config_file import apply_settings, load_config, save_config
 from distill_engine.training.estimate import Estimate, estimate
@@ -72,9 +72,8 @@ def plan_run(
     found = scan(dataset, cache=home.cache_folder(), on_progress=on_progress, should_stop=should_stop)
     if not found.used:
         raise DatasetError(*_nothing_to_train_on(found))
-    config = _laid_over(preset_config(wishes.preset, found.seconds, len(found.used)), wishes)
-    if model is not None:
-        config = _fitted_to(model, config)
+    config = preset_config(wishes.preset, found.seconds, len(found.used))
+    config = _laid_over(config, wishes) if model is None else _laid_over_model(model, config, wishes)
     return Plan(
         scan=found,
         preset=wishes.preset,
@@ -113,7 +112,13 @@ def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
 
     Raises:
         ConfigError: a setting can't be used, or can't change within a run.
+        DistillError: another process is training it.
     """
+    with RunLock(folder):
+        return _prepare_to_resume(folder, settings)
+
+
+def _prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
     config = load_config(folder.config_file, TrainingConfig())
     changed = apply_settings(config, settings)
     for key in FIXED_WITHIN_A_RUN:
@@ -122,7 +127,7 @@ def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
                 f"{key} can't change within a run", "start a new run, with --from to go on from a model", key
             )
     last = run_folder.last_event(folder)
-    if isinstance(last, RunFinished) and last.epoch >= changed.max_epochs:
+    if isinstance(last, RunFinished) and (last.epoch >= changed.max_epochs or changed == config):
         return False
     if changed != config:
         save_config(folder.config_file, changed)
@@ -163,14 +168,15 @@ def _laid_over(config: TrainingConfig, wishes: Wishes) -> TrainingConfig:
     return apply_settings(config, wishes.settings)
 
 
-def _fitted_to(model: LibraryEntry, config: TrainingConfig) -> TrainingConfig:
-    """Take over what the model's weights dictate: the size of its latent space and its spectrogram.
+def _laid_over_model(model: LibraryEntry, config: TrainingConfig, wishes: Wishes) -> TrainingConfig:
+    """Take over what the model's weights dictate, the size of its latent space and its spectrogram, then the wishes.
 
     Raises:
-        ConfigError: the file can't be used.
+        ConfigError: a wish is for something else than the weights dictate.
+        ModelFileError: the file can't be used.
     """
     if model.info is None:
-        raise ConfigError(f"training can't go on from {model.name}: {model.problem}")
+        raise ModelFileError(f"training can't go on from {shown(model.name)}: {model.problem}")
     spectrogram = model.info.representation.config()
     dictated: dict[str, Value] = {
         "latent_dim": model.info.architecture.latent_dim,
@@ -179,7 +185,15 @@ def _fitted_to(model: LibraryEntry, config: TrainingConfig) -> TrainingConfig:
         "complex_spectrogram.n_mels": spectrogram.n_mels,
         "complex_spectrogram.if_masking_threshold": spectrogram.if_masking_threshold,
     }
-    return replaced(config, dictated)
+    wished = _laid_over(replaced(config, dictated), wishes)
+    for key, value in dictated.items():
+        if get(wished, key) != value:
+            raise ConfigError(
+                f"{key} is {get(wished, key)}, but the model {shown(model.name)} has {value}",
+                "leave it out: what goes on from a model keeps the model's own",
+                key,
+            )
+    return wished
 
 
 def _nothing_to_train_on(found: Scan) -> tuple[str, str]:
@@ -187,5 +201,7 @@ def _nothing_to_train_on(found: Scan) -> tuple[str, str]:
     if not found.recordings:
         return f"there are no recordings in {folder}", "WAV, AIFF, FLAC, Ogg, Opus and MP3 files are looked for"
     reasons = [f"{shown(one.name)}: {one.problem}" for one in found.skipped]
+    if len(reasons) == 1:
+        return f"the only recording in {folder} can't be trained on", reasons[0]
     more = f"\n… and {len(reasons) - 10} more" if len(reasons) > 10 else ""
     return f"none of the {len(reasons)} recordings in {folder} can be trained on", "\n".join(reasons[:10]) + more

@@ -77,6 +77,7 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
 
 def _reported(folder: RunFolder, control: Control, restarted: bool, report: Report) -> int:
     """Train and report how it ended, whatever happens."""
+    logging.captureWarnings(True)
     logging.basicConfig(filename=folder.worker_log, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     status = 0
     with control.heeding_signals():
@@ -211,7 +212,7 @@ def _stopped(folder: RunFolder, info: RunInfo, outcome: Outcome, control: Contro
     return RunStopped(
         step=outcome.progress.step,
         epoch=outcome.progress.epoch,
-        reason=order.sender if order else "",
+        reason=order.sender if order else ENDINGS[outcome.ending],
         checkpoint=name,
         model=model,
     )

@@ -108,8 +108,8 @@ def read_sums(entry: CacheEntry) -> npt.NDArray[np.float32]:
 def vanished(entry: CacheEntry) -> DistillError:
     """Return the error for an entry that was there a moment ago."""
     return DistillError(
-        f"The spectrogram {entry.path.name} has vanished from the cache.",
-        "Was the cache cleared meanwhile? Start again: what is missing is made anew.",
+        f"the spectrogram {entry.path.name} has vanished from the cache",
+        "was the cache cleared meanwhile? Start again: what is missing is made anew",
     )
 
 

@@ -98,7 +98,7 @@ def write_recording(
     if frames.ndim != 2:
         raise ValueError(f"samples must be [n] or [n, channels], not {list(samples.shape)}")
     if not np.isfinite(frames).all():
-        raise RecordingError(f"{shown(str(path))} wasn't written: its samples aren't all finite numbers.")
+        raise RecordingError(f"{shown(str(path))} wasn't written: its samples aren't all finite numbers")
     _check_format(path, chosen, encoding, sample_rate, frames.shape[1])
     return _write_whole(path, frames, sample_rate, chosen, encoding)
 
@@ -136,8 +136,8 @@ def _opened(path: Path) -> soundfile.SoundFile:
 
 def _unreadable(path: Path, error: Exception) -> RecordingError:
     return RecordingError(
-        f"{shown(str(path))} can't be read as a recording: {tidy_reason(error)}.",
-        "Distill reads WAV, AIFF, FLAC, Ogg Vorbis, Opus and MP3.",
+        f"{shown(str(path))} can't be read as a recording: {tidy_reason(error)}",
+        "Distill reads WAV, AIFF, FLAC, Ogg Vorbis, Opus and MP3",
     )
 
 
@@ -169,7 +169,7 @@ def _chosen_format(path: Path, name: str, subtype: str) -> tuple[str, str]:
     chosen = (name or path.suffix.lstrip(".") or "wav").lower()
     if chosen not in _WRITABLE:
         raise RecordingError(
-            f"Distill doesn't write {shown(chosen)!r} files.", f"Choose one of {', '.join(sorted(_WRITABLE))}."
+            f"Distill doesn't write {shown(chosen)!r} files", f"choose one of {', '.join(sorted(_WRITABLE))}"
         )
     return chosen, (subtype or _WRITABLE[chosen]).upper()
 
@@ -179,11 +179,11 @@ def _check_format(path: Path, chosen: str, encoding: str, sample_rate: int, chan
 
     if not soundfile.check_format(chosen, encoding):
         known = ", ".join(soundfile.available_subtypes(chosen))
-        raise RecordingError(f"{shown(encoding)} isn't an encoding of {chosen} files.", f"Choose one of {known}.")
+        raise RecordingError(f"{shown(encoding)} isn't an encoding of {chosen} files", f"choose one of {known}")
     if sample_rate <= 0 or not 0 < channels <= _MOST_CHANNELS[chosen]:
         raise RecordingError(
-            f"{shown(str(path))} can't be written with {counted(channels, 'channel')} at {sample_rate} Hz.",
-            f"A {chosen} file holds 1 to {_MOST_CHANNELS[chosen]} channels.",
+            f"{shown(str(path))} can't be written with {counted(channels, 'channel')} at {sample_rate} Hz",
+            f"a {chosen} file holds 1 to {_MOST_CHANNELS[chosen]} channels",
         )
 
 
@@ -204,8 +204,8 @@ def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen:
             return beyond
     except (OSError, soundfile.SoundFileError) as error:
         raise RecordingError(
-            f"{shown(str(path))} couldn't be written: {tidy_reason(error)}.",
-            f"It was to hold {counted(frames.shape[1], 'channel')} at {sample_rate} Hz as {chosen}.",
+            f"{shown(str(path))} couldn't be written: {tidy_reason(error)}",
+            f"it was to hold {counted(frames.shape[1], 'channel')} at {sample_rate} Hz as {chosen}",
         ) from error
 
 

@@ -123,7 +123,7 @@ def preprocess_complex_spectrograms(
     validation = [item for item, job in items if not by_time and job.validation]
     if not training:
         reasons = "; ".join(f"{shown(skipped.name)}: {skipped.reason}" for skipped in work.skipped)
-        raise DatasetError(f"No recording in {shown(str(scan.folder))} can be trained on. {reasons}".rstrip())
+        raise DatasetError(f"no recording in {shown(str(scan.folder))} can be trained on", reasons)
     if by_time and config.val_fraction > 0:
         training, validation = _split_in_time(training, config)
     corpus = PreparedCorpus(
@@ -200,8 +200,8 @@ class _Work:
         entry = cache_files.find_entry(self._cache, job.key)
         if entry is None:
             raise DistillError(
-                f"The spectrogram of {shown(job.recording.name)} was written and can't be read back.",
-                "The disk under the cache may be failing; `distill-engine cache clear` starts afresh.",
+                f"the spectrogram of {shown(job.recording.name)} was written and can't be read back",
+                "the disk under the cache may be failing; `distill-engine cache clear` starts afresh",
             )
         self.made += 1
         return entry
@@ -237,11 +237,11 @@ class _Work:
         samples = 0
         for block in stream_waveform(recording.path):
             if not torch.isfinite(block).all():
-                raise RecordingError(f"{shown(recording.name)} holds samples that aren't finite numbers.")
+                raise RecordingError(f"{shown(recording.name)} holds samples that aren't finite numbers")
             samples += len(block)
             yield block
         if abs(samples - recording.seconds * SAMPLE_RATE) > 2 + samples * 1e-5:
-            raise RecordingError(f"{shown(recording.name)} has changed since the folder was scanned.")
+            raise RecordingError(f"{shown(recording.name)} has changed since the folder was scanned")
 
     def _heed(self) -> None:
         if self._should_stop():
@@ -347,16 +347,16 @@ def _notes_on_copies(training: Sequence[PreparedItem], config: TrainingConfig) -
     most, wanted = max(item.copy for item in training), config.augmentation.copies
     if most >= wanted:
         return ()
-    return (f"Augmentation's ranges hold {counted(most, 'copy', 'copies')} that differ, not the {wanted} asked for.",)
+    return (f"augmentation's ranges hold {counted(most, 'copy', 'copies')} that differ, not the {wanted} asked for",)
 
 
 def _notes_on_validation(by_time: bool, validation: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:
     if config.val_fraction == 0:
-        return ("There is no validation: val_fraction is 0.",)
+        return ("there is no validation: val_fraction is 0",)
     if by_time and validation:
-        return (f"With one distinct recording, the last {config.val_fraction:.0%} of it is kept for validation.",)
+        return (f"with one distinct recording, the last {config.val_fraction:.0%} of it is kept for validation",)
     if not validation:
-        return ("There is no validation: the recordings are too few and too short to keep a part aside.",)
+        return ("there is no validation: the recordings are too few and too short to keep a part aside",)
     return ()
 
 
@@ -403,8 +403,8 @@ def _writing_to(cache: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DistillError(
-            f"The spectrogram cache can't be written to {shown(str(cache))}: {error.strerror or error}.",
-            "Free some room there, or let DISTILL_HOME name a folder with more.",
+            f"the spectrogram cache can't be written to {shown(str(cache))}: {error.strerror or error}",
+            "free some room there, or let DISTILL_HOME name a folder with more",
         ) from error
 
 

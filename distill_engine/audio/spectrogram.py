@@ -24,6 +24,9 @@ __all__ = ["MAGNITUDE_FLOOR", "Normalisation", "StreamingAnalyser", "analyse", "
 _FRAMES_AT_ONCE = 256
 """Bounds the memory of analysis: about 15 MB with the default configuration."""
 
+_SAMPLES_AT_ONCE = 1 << 20
+"""Spares a long recording a second copy of itself."""
+
 _TINY = 1e-30
 """A power that is none, even of a recording of the last bit of 24."""
 
@@ -37,8 +40,11 @@ def analyse(waveform: Tensor, config: ComplexSpectrogramConfig) -> Tensor:
     (`MelBands.reach`), in [-1, 1], and 0 in bands under `config.if_masking_threshold`. Frames are centred on multiples
     of the hop, with silence before and after the recording. Raises ValueError on samples that aren't finite.
     """
+    if waveform.ndim != 1:
+        raise ValueError(f"a waveform must be one-dimensional (mono), not of shape {tuple(waveform.shape)}")
     analyser = StreamingAnalyser(config)
-    return torch.cat([analyser.push(waveform), analyser.finish()], dim=2)
+    blocks = [waveform[at : at + _SAMPLES_AT_ONCE] for at in range(0, max(waveform.numel(), 1), _SAMPLES_AT_ONCE)]
+    return torch.cat([*(analyser.push(block) for block in blocks), analyser.finish()], dim=2)
 
 
 class StreamingAnalyser:

@@ -2,8 +2,8 @@
 
 Magnitudes come from a non-negative inversion of the mel filters. The frequency channel says how far the phase of each
 band turns from frame to frame: summed, and spread between neighbouring bins as a Hann window would have it, that is a
-phase close enough for ten iterations of fast Griffin-Lim. The work goes through pieces of a few seconds, each beginning
-with the last frames of the one before held fast, so memory stays bounded and the seams are exact.
+phase close enough for a few iterations of fast Griffin-Lim. The work goes through pieces of a few seconds, each
+beginning with the last frames of the one before held fast, so memory stays bounded and the seams are exact.
 """
 
 from __future__ import annotations
@@ -32,11 +32,21 @@ SINE_POWER = 1.5
 """Power of a sine's Hann main lobe, summed over bins, when its peak is 1."""
 
 _PIECE_FRAMES = 256
-_INVERSION_UPDATES = 6
-_INVERSION_EXPONENT = 1.8
+"""Frames made at once, 2.7 s with the defaults; the figures of sound are the same from 128 to 2,000."""
+
+_INVERSION_UPDATES, _INVERSION_EXPONENT = 6, 1.8
+
 _TONE_SPREAD, _NOISE_SPREAD = 3e-5, 0.3
+"""Share of a band's power that begins beside its lobe: 0.1 for both gives a bell a spectral convergence of 0.31, not
+0.08."""
+
 _AGREEMENT_BINS = 2.0
-_FIXED_ITERATIONS, _FREE_ITERATIONS = 2, 8
+"""Neighbouring bands whose frequencies are closer than this see one tone."""
+
+_FIXED_ITERATIONS, _FREE_ITERATIONS = 1, 9
+"""Of magnitudes kept as found, and of magnitudes free within the mel power: with none of the first, LSD is 0.04 dB
+worse; with four more of the second, 0.01 dB better and a quarter slower."""
+
 _FIXED_MOMENTUM, _FREE_MOMENTUM = 0.99, 0.5
 _ONSET_RATIO = 1.4
 """What a magnitude exceeds this many times the frame before's by is an onset: 3 dB in a hop."""
@@ -60,8 +70,8 @@ def synthesise(spectrogram: Tensor, config: ComplexSpectrogramConfig, length: in
     Any finite spectrogram will do, a recording's or a decoder's; magnitudes near `MAGNITUDE_FLOOR` are silence, and
     what lies past the last frame is silent too. `seed` draws the phases that sounds begin with where nothing tells;
     torch's own generators are neither read nor moved. Equal bytes for equal input, seed and number of threads on a CPU.
-    Beside the result it takes about 40 MB with the default configuration, however long the recording. Raises ValueError
-    on another shape, on values that aren't finite, and on a negative length.
+    Beside the result it takes under 150 MB with the default configuration, however long the recording. Raises
+    ValueError on another shape, on values that aren't finite, and on a negative length.
     """
     _check(spectrogram, config, length)
     tools = _tools(config, spectrogram.device)

@@ -156,7 +156,7 @@ def _check_layout(tensors: Mapping[str, TensorEntry], size: int, name: str) -> N
             _refuse(name, f"the tensor {_short(key)} does not begin where the one before it ends")
         reached = entry.end
     if reached > size:
-        _refuse(name, f"it is cut short: {reached:,} bytes of tensors should follow its header, and {size:,} do")
+        _refuse(name, f"it is cut short, {size:,} of {reached:,} bytes are there")
     if reached < size:
         _refuse(name, f"{size - reached:,} bytes follow after its tensors")
 
@@ -166,4 +166,4 @@ def _short(text: str) -> str:
 
 
 def _refuse(name: str, reason: str) -> NoReturn:
-    raise ModelFileError(f"{name} is not a whole tensor file: {reason}", "get it again from where it came from")
+    raise ModelFileError(f"{name} is not a whole model: {reason}", "get it again from where it came from")

@@ -115,7 +115,7 @@ class ComplexSpectrogramConfig(_Part):
         if self.hop_length * 2 > self.n_fft:
             raise ConfigError(
                 f"complex_spectrogram.hop_length is {self.hop_length}, more than half of n_fft, {self.n_fft}",
-                "Frames must overlap by half at least: take a smaller hop_length or a larger n_fft.",
+                "frames must overlap by half at least: take a smaller hop_length or a larger n_fft",
                 "complex_spectrogram.hop_length",
             )
 
@@ -165,7 +165,7 @@ class AugmentationConfig(_Part):
         if self.copies and not altered:
             raise ConfigError(
                 f"augmentation.copies is {self.copies}, but speed, gain, noise and shift are all switched off",
-                "Copies equal to their source teach nothing: set augmentation.copies to 0, or switch one of them on.",
+                "copies equal to their source teach nothing: set augmentation.copies to 0, or switch one of them on",
                 "augmentation.copies",
             )
 
@@ -255,7 +255,7 @@ class LossConfig(_Part):
         if not (self.reconstruction.magnitude_weight or self.reconstruction.frequency_weight or self.stft.weight):
             raise ConfigError(
                 "loss.reconstruction.magnitude_weight, its frequency_weight and loss.stft.weight are all 0",
-                "Nothing would ask the model to resemble the recordings: set one of them above 0.",
+                "nothing would ask the model to resemble the recordings: set one of them above 0",
                 "loss.reconstruction.magnitude_weight",
             )
 
@@ -408,8 +408,8 @@ def declaration(key: str) -> Declaration:
         return found
     inside = [name for name in declarations() if name.startswith(f"{key}.")]
     if inside:
-        raise ConfigError(f"{key} is a group of settings, not a setting", f"In it are {', '.join(inside)}.", key)
-    raise ConfigError(f"There is no setting {key!r}", _nearest(key), key)
+        raise ConfigError(f"{key} is a group of settings, not a setting", f"in it are {', '.join(inside)}", key)
+    raise ConfigError(f"there is no setting {key!r}", _nearest(key), key)
 
 
 def get(config: TrainingConfig, key: str) -> Value:
@@ -480,7 +480,7 @@ def _check_range(key: str, value: object, limits: Limits) -> None:
 
 
 def _refusal(key: str, what: str, limits: Limits) -> ConfigError:
-    return ConfigError(f"{key} {what}", f"{limits.reason or limits.help} Allowed: {limits.words}.", key)
+    return ConfigError(f"{key} {what}", f"{limits.reason or limits.help} Allowed: {limits.words}", key)
 
 
 def _shown(value: object) -> str:
@@ -515,5 +515,5 @@ def _nearest(key: str) -> str:
     if not near:
         near = [found for like in difflib.get_close_matches(name, keys_of, n=1, cutoff=0.5) for found in keys_of[like]]
     if near:
-        return f"Did you mean {' or '.join(near)}?"
-    return "The config.toml in any run's folder lists all settings."
+        return f"did you mean {' or '.join(near)}?"
+    return "the config.toml in any run's folder lists all settings"

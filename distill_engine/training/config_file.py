@@ -54,7 +54,7 @@ def apply_settings(config: TrainingConfig, settings: Iterable[str]) -> TrainingC
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise ConfigError(f"--set {shown(setting)} names no value", "Write --set KEY=VALUE, such as --set seed=1.")
+            raise ConfigError(f"--set {shown(setting)} names no value", "write --set KEY=VALUE, such as --set seed=1")
         entry = declaration(key.strip())
         values[entry.key] = parse_value(entry, text)
     return replaced(config, values)
@@ -112,12 +112,14 @@ def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {shown(str(path))}") from None
+        raise ConfigError(f"there is no configuration file {shown(str(path))}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{shown(str(path))} is a folder, not a configuration file") from None
     except OSError as error:
         raise ConfigError(f"{shown(str(path))} can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         message = f"{shown(str(path))} isn't text in UTF-8: byte {error.start} can't be one"
-        raise ConfigError(message, "Save it as UTF-8 in an editor.") from None
+        raise ConfigError(message, "save it as UTF-8 in an editor") from None
 
 
 def _parsed(text: str, path: Path, base: TrainingConfig) -> TrainingConfig:
@@ -137,7 +139,7 @@ def _leaves(table: Mapping[str, object], group: str = "") -> Iterator[tuple[str,
     for name, value in table.items():
         key = f"{group}.{name}" if group else name
         if "." in name:
-            raise ConfigError(f'"{name}" is quoted as one name', f"Write {name} without quotes.", key)
+            raise ConfigError(f'"{name}" is quoted as one name', f"write {name} without quotes", key)
         if isinstance(value, dict) and (value or _is_group(key)) and key not in declarations():
             yield from _leaves(value, key)
         else:
@@ -153,8 +155,8 @@ def _syntax_error(reason: str, text: str, path: Path) -> ConfigError:
     if found is None:  # Python's own limits, told in words that a file's author can act on
         return ConfigError(f"{shown(path.name)} holds a number that is too long, or too many brackets in each other")
     line = found[1] or str(len(text.splitlines()))
-    message = f"{shown(path.name)}, line {line}, isn't TOML: {shown(reason[: found.start()])}"
-    return ConfigError(message, "A line reads KEY = VALUE; texts stand in quotes.")
+    message = f"{shown(path.name)}, line {line}, can't be understood: {shown(reason[: found.start()]).lower()}"
+    return ConfigError(message, "a line reads KEY = VALUE; texts stand in quotes")
 
 
 def _updated(text: str, path: Path, config: TrainingConfig) -> str:
@@ -168,7 +170,7 @@ def _updated(text: str, path: Path, config: TrainingConfig) -> str:
         pass
     raise ConfigError(
         f"{shown(str(path))} can't be rewritten with its comments kept",
-        "Write its settings below plain headings such as [loss.kl], one a line, or save to another file.",
+        "write its settings below plain headings such as [loss.kl], one a line, or save to another file",
     )
 
 

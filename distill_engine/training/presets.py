@@ -57,7 +57,7 @@ def preset_config(name: str, seconds: float, files: int) -> TrainingConfig:
     `seconds` and `files` must be positive.
     """
     if name not in PRESETS:
-        raise ConfigError(f"There is no preset {name!r}", f"The presets are {', '.join(PRESETS)}.")
+        raise ConfigError(f"there is no preset {name!r}", f"the presets are {', '.join(PRESETS)}")
     if seconds <= 0 or files < 1:
         raise ValueError(f"a preset needs something to fit: {files} files of {seconds} s in all")
     config = _auto(seconds, files) if name == "auto" else replaced(TrainingConfig(), _FIXED[name])

@@ -125,7 +125,7 @@ def test_a_float_in_a_whole_number_setting_is_refused_even_without_a_fraction() 
 def test_messages_name_setting_value_and_limit() -> None:
     error = refusal(learning_rate=3)
     assert error.message == "learning_rate is 3, above the greatest allowed, 1"
-    assert error.hint.endswith("Allowed: 1e-08 to 1.")
+    assert error.hint.endswith("Allowed: 1e-08 to 1")
     assert refusal(batch_size=True).message == "batch_size must be a whole number, not true"
     assert refusal(loss__kl__weight="x").message == "loss.kl.weight must be a number, not 'x'"
     assert refusal(device="gpu").message == "device is 'gpu', not auto, cpu, cuda or cuda:N"
@@ -204,13 +204,13 @@ def test_an_unknown_setting_is_answered_with_the_nearest_real_one(key: str, near
     for use in (lambda: get(TrainingConfig(), key), lambda: replaced(TrainingConfig(), {key: 1})):
         with pytest.raises(ConfigError) as raised:
             use()
-        assert raised.value.message == f"There is no setting {key!r}"
-        assert raised.value.hint == f"Did you mean {nearest}?"
+        assert raised.value.message == f"there is no setting {key!r}"
+        assert raised.value.hint == f"did you mean {nearest}?"
 
 
 @pytest.mark.parametrize("key", ["", "zzz", ".", "loss..kl", "x" * 10_000])
 def test_a_setting_like_no_other_is_answered_with_where_all_are_listed(key: str) -> None:
-    assert "config.toml" in refusal(**{key: 1}).hint or "Did you mean" in refusal(**{key: 1}).hint
+    assert "config.toml" in refusal(**{key: 1}).hint or "did you mean" in refusal(**{key: 1}).hint
 
 
 def test_a_group_is_not_a_setting() -> None:
@@ -251,8 +251,8 @@ def test_balanced_is_the_defaults_where_the_material_allows_it() -> None:
 def test_an_unknown_preset_names_those_there_are() -> None:
     with pytest.raises(ConfigError) as raised:
         preset_config("wild", 60, 10)
-    assert raised.value.message == "There is no preset 'wild'"
-    assert raised.value.hint == "The presets are auto, conservative, balanced, aggressive."
+    assert raised.value.message == "there is no preset 'wild'"
+    assert raised.value.hint == "the presets are auto, conservative, balanced, aggressive"
 
 
 MATERIALS = [(5.0, 5), (180.0, 30), (3600.0, 1), (30_000.0, 500)]

@@ -53,10 +53,10 @@ def test_a_mark_that_some_editors_put_first_is_no_part_of_a_key(path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("batchsize = 3\n", "There is no setting 'batchsize'", "Did you mean batch_size?"),
-        ("[los.kl]\nweight = 1\n", "There is no setting 'los.kl.weight'", "Did you mean loss.kl.weight?"),
-        ("[los.kl]\n", "There is no setting 'los.kl'", "Did you mean loss.kl?"),
-        ("[augmentation]\ndropout = 1\n", "There is no setting 'augmentation.dropout'", "regularization.dropout?"),
+        ("batchsize = 3\n", "there is no setting 'batchsize'", "did you mean batch_size?"),
+        ("[los.kl]\nweight = 1\n", "there is no setting 'los.kl.weight'", "did you mean loss.kl.weight?"),
+        ("[los.kl]\n", "there is no setting 'los.kl'", "did you mean loss.kl?"),
+        ("[augmentation]\ndropout = 1\n", "there is no setting 'augmentation.dropout'", "regularization.dropout?"),
         ("loss = 3\n", "loss is a group of settings, not a setting", "loss.kl.weight"),
         ("[[loss]]\n", "loss is a group of settings, not a setting", "loss.kl.weight"),
         ("seed = {a = 1}\n", "seed must be a whole number, not a group", "0 to 4294967295"),
@@ -69,7 +69,7 @@ def test_a_mark_that_some_editors_put_first_is_no_part_of_a_key(path: Path) -> N
         ("learning_rate = nan\n", "learning_rate is nan, not a finite number", "1e-08 to 1"),
         ("[loss.kl]\nweight = -1\n", "loss.kl.weight is -1, below the least allowed, 0", "0 to 100"),
         ('precision = "FP32"\n', "precision is 'FP32', not auto, fp32 or bf16", "bf16 is often faster"),
-        ('"loss.kl.weight" = 1\n', '"loss.kl.weight" is quoted as one name', "Write loss.kl.weight without quotes."),
+        ('"loss.kl.weight" = 1\n', '"loss.kl.weight" is quoted as one name', "write loss.kl.weight without quotes"),
     ],
 )
 def test_what_a_file_may_not_hold_is_told_with_file_key_and_limit(
@@ -93,7 +93,7 @@ def test_what_a_file_may_not_hold_is_told_with_file_key_and_limit(
 )
 def test_what_is_not_toml_is_told_with_the_line(path: Path, text: str, line: int) -> None:
     error = refusal(path, text)
-    assert error.message.startswith(f"run.toml, line {line}, isn't TOML: ")
+    assert error.message.startswith(f"run.toml, line {line}, can't be understood: ")
     assert "KEY = VALUE" in error.hint
 
 
@@ -103,9 +103,9 @@ def test_what_python_itself_gives_up_on_is_one_sentence(path: Path, text: str) -
 
 
 def test_a_file_that_is_missing_a_folder_or_not_text_is_one_sentence(tmp_path: Path, path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^There is no configuration file .*run\.toml$"):
+    with pytest.raises(ConfigError, match=r"^there is no configuration file .*run\.toml$"):
         load_config(path, BASE)
-    with pytest.raises(ConfigError, match=r"can't be read: Is a directory$"):
+    with pytest.raises(ConfigError, match=r"is a folder, not a configuration file$"):
         load_config(tmp_path, BASE)
     path.write_bytes(b"seed = 1 # caf\xe9\n")
     with pytest.raises(ConfigError, match=r"isn't text in UTF-8: byte 14 can't be one$"):
@@ -146,9 +146,9 @@ def test_settings_that_depend_on_each_other_may_come_in_any_order() -> None:
         ("learning_rate=inf", "learning_rate is inf, not a finite number"),
         ("learning_rate=3", "learning_rate is 3, above the greatest allowed, 1"),
         ("device=", "device is '', not auto, cpu, cuda or cuda:N"),
-        ("epochs=3", "There is no setting 'epochs'"),
+        ("epochs=3", "there is no setting 'epochs'"),
         ("loss.kl=3", "loss.kl is a group of settings, not a setting"),
-        ("=3", "There is no setting ''"),
+        ("=3", "there is no setting ''"),
     ],
 )
 def test_a_setting_that_is_refused_says_why(setting: str, message: str) -> None:

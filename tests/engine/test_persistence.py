@@ -173,7 +173,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no Distill model"):
         load_model(other)
     torch.save({"a": torch.zeros(1)}, other)
-    with pytest.raises(ModelFileError, match="not a whole tensor file"):
+    with pytest.raises(ModelFileError, match="not a whole model"):
         load_model(other)
     with pytest.raises(NotFoundError):
         load_model(tmp_path / "nothing.distill")
