@@ -24,8 +24,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _fsync(temporary, os.O_RDWR)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # which the person reading knows
         raise
     _fsync(path.parent, os.O_RDONLY)
 
@@ -42,8 +44,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files a killed writer left in `folder`. Only whoever alone writes there may ask for it."""
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+    """Remove what a killed writer left in `folder` and below. Only whoever alone writes there may ask for it."""
+    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
 
 

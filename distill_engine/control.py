@@ -43,13 +43,20 @@ class Control:
         self._path = folder.commands_file
         self._report = report
         self._read_to = 0
+        self._stale_to = self._size()
         self._orders: deque[AnyCommand] = deque()
         self.stopping: AnyCommand | None = None
         self.signal = 0
+        self._signal_taken = False
+        self._step = self._epoch = 0
+
+    def stands_at(self, step: int, epoch: int) -> None:
+        """Say where the run stands until it trains."""
+        self._step, self._epoch = step, epoch
 
     def refuse_stale(self, answered: frozenset[str]) -> None:
-        """Refuse all commands written before now but those of the ids in `answered`: an earlier stretch got them."""
-        for stale in self._new_commands():
+        """Refuse what was asked of an earlier stretch, before this object was made, but for the ids in `answered`."""
+        for stale in self._new_commands(self._stale_to):
             if stale.id not in answered:
                 self.answer(stale, "refused", "the run was started anew after this was asked")
 
@@ -76,7 +83,8 @@ class Control:
 
     def waiting(self) -> bool:
         """Tell whether `take` would return an order: asked before every step."""
-        if self.signal and self.stopping is None:
+        if self.signal and not self._signal_taken:
+            self._signal_taken = True
             self._orders.append(StopNow(id="", time=time.time(), sender=signal.Signals(self.signal).name))
         for command in self._new_commands():
             self.answer(command, "heard", "")
@@ -119,12 +127,12 @@ class Control:
                     self.answer(order, "refused", "nothing is learnt yet: the recordings are still being prepared")
                 case Pause():
                     if not paused:
-                        self._report(RunPaused(step=0, epoch=0, reason=order.sender))
+                        self._report(RunPaused(step=self._step, epoch=self._epoch, reason=order.sender))
                     paused = True
                     self.answer(order, "done", "preparing waits")
                 case Unpause():
                     if paused:
-                        self._report(RunUnpaused(step=0, epoch=0))
+                        self._report(RunUnpaused(step=self._step, epoch=self._epoch))
                     paused = False
                     self.answer(order, "done", "preparing goes on")
                 case _:
@@ -135,12 +143,15 @@ class Control:
         self.signal = number
         signal.signal(number, signal.SIG_DFL)
 
-    def _new_commands(self) -> list[AnyCommand]:
-        """Return the whole lines added since last time; what can't be understood is passed over."""
+    def _size(self) -> int:
         try:
-            size = self._path.stat().st_size
+            return self._path.stat().st_size
         except FileNotFoundError:
-            return []
+            return 0
+
+    def _new_commands(self, end: int | None = None) -> list[AnyCommand]:
+        """Return the whole lines added since last time, up to `end`; what can't be understood is passed over."""
+        size = self._size() if end is None else end
         if size <= self._read_to:
             return []
         with self._path.open("rb") as file:

@@ -144,11 +144,15 @@ class HeardRecording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PreviewSaved(Event, frozen=True, kw_only=True):
-    """Sound to hear the model by. Distances are means over `recordings`; paths are relative to the run folder."""
+    """Sound to hear the model by. Distances are means over `recordings`; paths are relative to the run folder.
+
+    `best` is true if it is of the best weights so far, those a model would be made of, and not of the latest.
+    """
 
     step: int
     epoch: int
     path: str
+    best: bool = False
     recordings: list[HeardRecording]
     samples: list[str]
     lsd: float | None
@@ -247,11 +251,15 @@ class RunFinished(Event, frozen=True, kw_only=True):
 
 
 class RunFailed(Event, frozen=True, kw_only=True):
-    """The run could not go on. `message` and `hint` are for a person; `log` is where the rest stands."""
+    """The run could not go on. `message` and `hint` are for a person; `log` is where the rest stands.
+
+    `model` is the path of the `.distill` file it left all the same, or empty.
+    """
 
     message: str
     hint: str
     log: str
+    model: str = ""
 
 
 AnyEvent = (

@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
@@ -22,7 +23,7 @@ import torch
 from distill_engine import atomic, home
 from distill_engine.control import Control
 from distill_engine.datasets import Scan, scan
-from distill_engine.errors import DatasetError, DistillError, StopRequestedError
+from distill_engine.errors import DatasetError, DistillError, DivergedError, StopRequestedError
 from distill_engine.events import (
     PROTOCOL,
     Event,
@@ -39,11 +40,14 @@ from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import load_model, save_model_from_checkpoint
 from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock, answered_commands
 from distill_engine.sampling import sampled
+from distill_engine.settings import load_settings, notify
 from distill_engine.training import checkpoint
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config, save_config
 from distill_engine.training.hardware import decided, gpu_uuids
 from distill_engine.training.loop import Outcome, Start, train
+from distill_engine.training.run import in_run
+from distill_engine.training.state import Progress
 from distill_engine.words import encodable
 
 ENDINGS = {
@@ -53,6 +57,9 @@ ENDINGS = {
 }
 
 Report = Callable[[Event], None]
+Ending = RunStopped | RunFinished | RunFailed
+
+_log = logging.getLogger(__name__)
 
 
 def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
@@ -70,40 +77,49 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
                 show(log.append(event))
 
         try:
-            return _reported(folder, Control(folder, report), log.last_seq > 0, report)
+            status, ending = _reported(folder, Control(folder, report), log.last_seq > 0, report)
         finally:
             log.close()
+    # After the lock is free: the command may want to resume the run.
+    _notify(folder, ending)
+    return status
 
 
-def _reported(folder: RunFolder, control: Control, restarted: bool, report: Report) -> int:
-    """Train and report how it ended, whatever happens."""
-    logging.captureWarnings(True)
-    logging.basicConfig(filename=folder.worker_log, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    status = 0
+def _reported(folder: RunFolder, control: Control, restarted: bool, report: Report) -> tuple[int, Ending]:
+    """Train and report how it ended, whatever happens; return the exit status and the ending."""
+    _log_to(folder.worker_log)
+    status = 1
     with control.heeding_signals():
         try:
-            ending = _train(folder, control, restarted, report)
+            ending: Ending = _train(folder, control, restarted, report)
+            status = 128 + control.signal if isinstance(ending, RunStopped) and control.signal else 0
+        except DivergedError as error:
+            ending = _failed(folder, error.message, error.hint, model=_model_of_newest(folder))
         except DistillError as error:
-            ending = RunFailed(message=error.message, hint=error.hint, log=str(folder.worker_log))
-            status = error.exit_status
+            ending = _failed(folder, error.message, error.hint)
         except Exception as error:  # the run must say how it ended, whatever it was
-            logging.getLogger(__name__).error(traceback.format_exc())
-            message, hint = _in_words(error)
-            hint = f"{hint}; details are in {folder.worker_log}"
-            ending = RunFailed(message=message, hint=hint, log=str(folder.worker_log))
-            status = 1
+            _log.error(traceback.format_exc())
+            ending = _failed(folder, *_in_words(error))
         control.refuse_the_rest()
         report(ending)
-    return 128 + control.signal if isinstance(ending, RunStopped) and control.signal else status
+    return status, ending
 
 
-def _train(folder: RunFolder, control: Control, restarted: bool, report: Report) -> Event:
+def _log_to(path: Path) -> None:
+    # A full disk must not print a traceback of logging's own to the terminal.
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)
+    logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+
+
+def _train(folder: RunFolder, control: Control, restarted: bool, report: Report) -> RunStopped | RunFinished:
     """Train, and return the event that tells how it ended."""
     info, config = _decided(folder)
     torch.set_num_threads(info.threads)
     start = _begin(folder, info, config, restarted, report)
+    so_far = start.resume.info.progress if start.resume else Progress()
+    control.stands_at(so_far.step, so_far.epoch)
     if restarted:
-        atomic.remove_leftovers(folder.checkpoints)
         control.refuse_stale(answered_commands(folder))
     try:
         with sampled(report, gpu_uuids(config.device)):
@@ -120,9 +136,10 @@ def _train(folder: RunFolder, control: Control, restarted: bool, report: Report)
                 orders=control,
             )
     except StopRequestedError:
-        return _stopped(folder, info, Outcome.before_training(control.stopping), control)
+        saved = start.resume.path if start.resume else None
+        outcome = Outcome(ending="stopped", progress=so_far, checkpoint=saved, order=control.stopping)
     if outcome.ending == "stopped" or outcome.checkpoint is None:
-        return _stopped(folder, info, outcome, control)
+        return _stopped(info, outcome, control)
     return RunFinished(
         step=outcome.progress.step,
         epoch=outcome.progress.epoch,
@@ -152,8 +169,8 @@ def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
 
 def _begin(folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: bool, report: Report) -> Start:
     """Report that the run begins or goes on; return where from."""
-    newest, rejected = checkpoint.newest_valid(folder.checkpoints) if restarted else (None, [])
-    step = checkpoint.read_info(newest).progress.step if newest else 0
+    atomic.remove_leftovers(folder.path)
+    newest, rejected = checkpoint.take_newest(folder.checkpoints) if restarted else (None, [])
     if restarted:
         event: Event = RunRestarted(
             protocol=PROTOCOL,
@@ -162,8 +179,8 @@ def _begin(folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: 
             device=config.device,
             precision=config.precision,
             max_epochs=config.max_epochs,
-            from_step=step,
-            checkpoint=f"{folder.checkpoints.name}/{newest.name}" if newest else "",
+            from_step=newest.info.progress.step if newest else 0,
+            checkpoint=in_run(newest.path) if newest else "",
             rejected=rejected,
         )
     else:
@@ -201,10 +218,10 @@ def _scan(dataset: Path, report: Report, should_stop: Callable[[], bool]) -> Sca
     return found
 
 
-def _stopped(folder: RunFolder, info: RunInfo, outcome: Outcome, control: Control) -> RunStopped:
+def _stopped(info: RunInfo, outcome: Outcome, control: Control) -> RunStopped:
     """Keep what the order asks for, answer it, and return the run's last event."""
     order, saved = outcome.order, outcome.checkpoint
-    name = f"{folder.checkpoints.name}/{saved.name}" if saved else ""
+    name = in_run(saved) if saved else ""
     model = str(_save_model(info, saved)) if saved and not isinstance(order, StopNow) else ""
     words = f"saved {name}" if name else "there was nothing to save yet"
     if order is not None:
@@ -218,6 +235,16 @@ def _stopped(folder: RunFolder, info: RunInfo, outcome: Outcome, control: Contro
     )
 
 
+def _failed(folder: RunFolder, message: str, hint: str, model: str = "") -> RunFailed:
+    return RunFailed(message=message, hint=hint, log=str(folder.worker_log), model=model)
+
+
+def _model_of_newest(folder: RunFolder) -> str:
+    """Make a model of what a diverged run still has, so that one bad number doesn't end with none."""
+    newest = checkpoint.newest_sound(folder.checkpoints)
+    return str(_save_model(folder.info(), newest.path)) if newest else ""
+
+
 def _save_model(info: RunInfo, saved: Path) -> Path:
     """Make the run's model of a checkpoint: one model a run, so its own of an earlier stretch is replaced."""
     own = next((entry.path for entry in list_models() if entry.id == info.id), None)
@@ -226,14 +253,30 @@ def _save_model(info: RunInfo, saved: Path) -> Path:
     return path
 
 
+def _notify(folder: RunFolder, ending: Ending) -> None:
+    """Run the user's own command; what goes wrong with it is no matter of the run's."""
+    state: Literal["finished", "stopped", "failed"] = "finished"
+    if not isinstance(ending, RunFinished):
+        state = "stopped" if isinstance(ending, RunStopped) else "failed"
+    message = ending.message if isinstance(ending, RunFailed) else ending.reason
+    try:
+        command = load_settings().notify_command
+    except DistillError as error:
+        _log.warning("%s: %s", error.message, error.hint)
+        return
+    if wrong := notify(command, run=folder.name, run_path=folder.path, state=state, message=message):
+        _log.warning(wrong)
+
+
 def _in_words(error: Exception) -> tuple[str, str]:
+    hint = "details are in worker.log, in the run's folder"
     match error:
         case torch.OutOfMemoryError() | MemoryError():
             return "the memory doesn't suffice", "a smaller batch_size needs less"
         case OSError(strerror=str(reason), filename=name):
-            return f"{name or 'a file'}: {reason}", "what was saved until then is kept, and resume goes on from there"
+            return f"{name or 'a file'}: {reason}", f"what was saved is kept, and resume goes on from there; {hint}"
         case _:
-            return f"something broke inside Distill: {type(error).__name__}: {error}", "please report it"
+            return f"something broke inside Distill: {type(error).__name__}: {error}", f"please report it; {hint}"
 
 
 def main() -> None:

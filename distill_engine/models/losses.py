@@ -7,7 +7,7 @@ at zero, so a mean over bands and frames is a mean level; linear magnitudes woul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from torch.nn import functional
 
 if TYPE_CHECKING:
     from distill_engine.training.config import KlLossConfig, LossConfig
+
+Number = TypeVar("Number", float, Tensor)
 
 _LEAST_MEAN_WEIGHT = 1e-2
 _LEAST_LEVEL = 0.1
@@ -31,9 +33,7 @@ class Losses:
     kl: Tensor
 
 
-def vae_losses(
-    recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float | Tensor
-) -> Losses:
+def vae_losses(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float) -> Losses:
     """Compare `recon` with `x`, normalised [B, 2, n_mels, time], and `mu`, `logvar` [B, latent_dim] with the prior.
 
     `kl_weight` is this step's (see `kl_weight`); to judge a model, pass `config.kl.weight`.
@@ -43,13 +43,21 @@ def vae_losses(
     frequency = frequency_loss(recon, x)
     stft = stft_loss(recon[:, 0], x[:, 0], config.stft.resolutions)
     kl = kl_per_dimension(mu, logvar).clamp_min(config.kl.free_bits).sum()
-    total = (
-        config.reconstruction.magnitude_weight * magnitude
-        + config.reconstruction.frequency_weight * frequency
+    total = weighted(magnitude, frequency, stft, kl, config, kl_weight)
+    return Losses(total=total, magnitude=magnitude, frequency=frequency, stft=stft, kl=kl)
+
+
+def weighted(
+    magnitude: Number, frequency: Number, stft: Number, kl: Number, config: LossConfig, kl_weight: float
+) -> Number:
+    """Return the total that the parts make, tensors or plain numbers: the one place where they are weighed."""
+    reconstruction = config.reconstruction
+    return (
+        reconstruction.magnitude_weight * magnitude
+        + reconstruction.frequency_weight * frequency
         + config.stft.weight * stft
         + kl_weight * kl
     )
-    return Losses(total=total, magnitude=magnitude, frequency=frequency, stft=stft, kl=kl)
 
 
 def frequency_loss(recon: Tensor, x: Tensor) -> Tensor:

@@ -101,6 +101,9 @@ class TrainingSummary(Struct, frozen=True, kw_only=True):
 
     epochs: int = 0
     steps: int = 0
+    best_epoch: int = 0
+    """The one whose weights these are; 0 where training ended within the first."""
+
     best_validation_loss: float | None = None
     preview: Distance | None = None
     """Of the reconstructed validation recordings."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,7 @@ from distill_engine.training.state import Progress, TrainingState
 
 FORMAT = 1
 METADATA_KEY = "checkpoint"
+REJECTED_SUFFIX = ".rejected"
 
 
 class CheckpointInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,21 @@ class CheckpointInfo(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str
     progress: Progress
     model: ModelInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedCheckpoint:
+    """A checkpoint read whole and found to be what was written."""
+
+    path: Path
+    info: CheckpointInfo
+    tensors: dict[str, Tensor]
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """The normalisation that its weights were trained with."""
+        kept = self.info.model.normalisation
+        return Normalisation(magnitude_floor=kept.magnitude_floor, magnitude_scale=kept.magnitude_scale)
 
 
 class Checkpoints:
@@ -50,13 +67,14 @@ class Checkpoints:
         self._saved_epoch = progress.epoch
         self._saved_at = time.monotonic()
 
-    def due(self, epoch: int) -> bool:
-        """Tell whether to save after `epoch` finished epochs."""
+    def due(self, progress: Progress) -> bool:
+        """Tell whether to save now, between two epochs: not while steps fail, when weights may be at fault."""
         waited = time.monotonic() - self._saved_at
-        return epoch - self._saved_epoch >= self._interval and waited >= self._least_seconds
+        enough = progress.epoch - self._saved_epoch >= self._interval
+        return enough and waited >= self._least_seconds and progress.sound
 
     def save(self, state: TrainingState, model: ModelInfo, corpus: str) -> Path:
-        """Write the state, read it back, remove what is older than the newest few; return the path."""
+        """Write the state, read it back, remove what is older than the newest few sound ones; return the path."""
         path = self._folder / f"step-{state.progress.step:08d}.safetensors"
         tensors = _tensors(state)
         info = CheckpointInfo(
@@ -65,10 +83,16 @@ class Checkpoints:
         metadata = {METADATA_KEY: msgspec.json.encode(info).decode()}
         atomic.write_bytes(path, safetensors.torch.save(tensors, metadata))
         load(path)
-        for older in list_checkpoints(self._folder)[self._keep :]:
-            older.unlink()
+        self._let_go(path)
         self._saved_epoch, self._saved_at = state.progress.epoch, time.monotonic()
         return path
+
+    def _let_go(self, newest: Path) -> None:
+        """Remove all but `newest` and the newest few that hold sound weights."""
+        older = [path for path in list_checkpoints(self._folder) if path != newest]
+        sound = [path for path in older if read_info(path).progress.sound]
+        for path in set(older) - set(sound[: self._keep - 1]):
+            path.unlink()
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -76,17 +100,28 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.safetensors"), reverse=True)
 
 
-def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
-    """Return the newest checkpoint that is whole, and a sentence for each newer one that isn't."""
+def take_newest(folder: Path) -> tuple[LoadedCheckpoint | None, list[str]]:
+    """Return the newest checkpoint that is whole, and a sentence for each newer one that isn't.
+
+    Those are set aside under another name: they must not count among the newest few when older ones are let go.
+    """
     rejected: list[str] = []
     for path in list_checkpoints(folder):
         try:
-            load(path)
+            return load(path), rejected
         except DistillError as error:
             rejected.append(error.message)
-        else:
-            return path, rejected
+            path.rename(path.with_name(f"{path.name}{REJECTED_SUFFIX}"))
     return None, rejected
+
+
+def newest_sound(folder: Path) -> LoadedCheckpoint | None:
+    """Return the newest checkpoint whose weights a step was taken from last; None where there is none."""
+    for path in list_checkpoints(folder):
+        loaded = load(path)
+        if loaded.info.progress.sound:
+            return loaded
+    return None
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -107,13 +142,7 @@ def read_info(path: Path) -> CheckpointInfo:
     return info
 
 
-def normalisation_in(path: Path) -> Normalisation:
-    """Return the normalisation that the weights in a checkpoint were trained with."""
-    kept = read_info(path).model.normalisation
-    return Normalisation(magnitude_floor=kept.magnitude_floor, magnitude_scale=kept.magnitude_scale)
-
-
-def load(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+def load(path: Path) -> LoadedCheckpoint:
     """Read a whole checkpoint and hold it to its digest.
 
     Raises:
@@ -126,17 +155,21 @@ def load(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         raise DistillError(f"{path.name} can't be read: {error}") from None
     if _digest(tensors) != info.digest:
         raise DistillError(f"{path.name} is damaged: its contents don't match their digest")
-    return info, tensors
+    return LoadedCheckpoint(path=path, info=info, tensors=tensors)
 
 
-def restore(state: TrainingState, path: Path) -> CheckpointInfo:
-    """Bring `state`, made for the same configuration, to what the checkpoint holds; return its header."""
-    info, tensors = load(path)
+def restore(state: TrainingState, loaded: LoadedCheckpoint) -> None:
+    """Bring `state`, made for the same configuration, to what the checkpoint holds.
+
+    Raises:
+        DistillError: it was made with another architecture.
+    """
+    info, tensors = loaded.info, loaded.tensors
     try:
         state.model.load_state_dict(_under(tensors, "model/"))
     except RuntimeError:
         raise DistillError(
-            f"{path.name} was made with another architecture",
+            f"{loaded.path.name} was made with another architecture",
             "latent_dim and complex_spectrogram can't change within a run",
         ) from None
     _restore_optimizer(state, tensors)
@@ -145,11 +178,9 @@ def restore(state: TrainingState, path: Path) -> CheckpointInfo:
         averaged = _under(tensors, "ema/") or dict(state.model.state_dict())
         state.ema = {name: tensor.to(device, copy=True) for name, tensor in averaged.items()}
     state.progress = info.progress
-    best = _under(tensors, "best/")
-    if not best and info.progress.best_step:
-        best = {name: tensor.clone() for name, tensor in state.judged_weights().items()}
-    state.best = {name: tensor.to(device) for name, tensor in best.items()}
-    return info
+    if info.progress.best_step:
+        best = _under(tensors, "best/") or _under(tensors, "ema/") or _under(tensors, "model/")
+        state.best = {name: tensor.to(device, copy=True) for name, tensor in best.items()}
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

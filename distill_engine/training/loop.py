@@ -1,20 +1,18 @@
 """The training run, from a scanned folder to a checkpoint that holds the best weights.
 
-Batches are always cached two-channel spectrograms [B, 2, n_mels, time]. The loop's whole seam to the outside is a
-callable, `report(event)`, and the orders it asks for before each step; it never formats or draws, and it knows no
-signal, terminal or process. An order interrupts the epoch under way, which then goes on at the same batch: epochs can
-be left and entered anywhere.
+Batches are always cached two-channel spectrograms [B, 2, n_mels, time]. The loop's whole seam to the outside is
+`report(event)` and the orders it asks for before each step; it never formats or draws, and it knows no signal, terminal
+or process. An order interrupts the epoch under way, which then goes on at the same batch: epochs can be left and
+entered anywhere.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,63 +20,33 @@ from torch import Tensor
 from distill_engine.audio.preprocessing import PreparedCorpus, preprocess_complex_spectrograms
 from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.datasets import Scan
-from distill_engine.errors import DivergedError
 from distill_engine.events import (
-    Answer,
     AnyCommand,
-    Checkpoint,
-    CheckpointSaved,
     EpochDone,
-    Event,
-    Pause,
     PreprocessDone,
     PreprocessProgress,
-    Preview,
     PreviewSaved,
-    RunPaused,
-    RunUnpaused,
     SkippedFile,
     Stop,
     StopNow,
-    Unpause,
     WarningRaised,
 )
 from distill_engine.models.losses import kl_weight, vae_losses
 from distill_engine.training import checkpoint
-from distill_engine.training.checkpoint import Checkpoints
-from distill_engine.training.config import LossConfig, TrainingConfig
+from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
+from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
 from distill_engine.training.meter import StepMeter
+from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
-from distill_engine.training.state import Progress, Sums, TrainingState, fresh_state
+from distill_engine.training.recovery import DivergingError, go_back, heed_skip
+from distill_engine.training.run import Orders, Report, Run, ShouldStop
+from distill_engine.training.state import LossMeans, Progress, Sums, TrainingState, fresh_state
 from distill_engine.training.step import StepResult, learning_rate, train_step
-from distill_engine.training.summary import Origin, corpus_digest
+from distill_engine.training.summary import Origin
 from distill_engine.words import encodable
 
-SKIPS_BEFORE_GOING_BACK = 10
-
-Report = Callable[[Event], object]
-ShouldStop = Callable[[], bool]
 Ending = Literal["epochs", "minutes", "early", "stopped"]
-
-
-class Orders(Protocol):
-    """What the outside wants of a run that trains."""
-
-    def waiting(self) -> bool:
-        """Tell whether there is an order: asked before every step."""
-
-    def take(self) -> AnyCommand | None:
-        """Return the next order, None where none waits."""
-
-    def wait(self) -> AnyCommand:
-        """Return the next order, as soon as there is one."""
-
-    def answer(self, command: AnyCommand, answer: Answer, words: str, path: str = "") -> None:
-        """Report what became of an order."""
-
-    def stop_asked(self) -> bool:
-        """Tell whether an order ends the run, while nothing is there yet to do others with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +58,7 @@ class Start:
 
     weights: dict[str, Tensor] | None = None
     normalisation: Normalisation | None = None
-    resume: Path | None = None
+    resume: LoadedCheckpoint | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,53 +73,6 @@ class Outcome:
     checkpoint: Path | None
     preview: PreviewSaved | None = None
     order: AnyCommand | None = None
-
-    @classmethod
-    def before_training(cls, order: AnyCommand | None) -> Outcome:
-        """Return how a run ended that was stopped before its first step."""
-        return cls(ending="stopped", progress=Progress(), checkpoint=None, order=order)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossMeans:
-    """Means over an epoch; `loss` weighs the parts with the final KL weight, so that all epochs compare."""
-
-    loss: float
-    magnitude: float
-    frequency: float
-    stft: float
-    kl: float
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """What hardly changes while training goes on: `started`, the moment it would have begun without any pause."""
-
-    config: TrainingConfig
-    corpus: PreparedCorpus
-    training: PieceLoader
-    validation: PieceLoader | None
-    origin: Origin
-    checkpoints: Checkpoints
-    previews: Previews
-    report: Report
-    orders: Orders
-    started: float
-
-    @property
-    def total_steps(self) -> int:
-        return self.config.max_epochs * self.training.batches_per_epoch
-
-    def seconds(self) -> float:
-        """Return how long the run has trained, earlier stretches included."""
-        return time.monotonic() - self.started
-
-    def time_is_up(self) -> bool:
-        return 0 < self.config.max_minutes * 60 <= self.seconds()
-
-
-class _DivergingError(Exception):
-    """So many steps in a row had to be left out that the weights are taken to be at fault."""
 
 
 def train(
@@ -175,32 +96,28 @@ def train(
     Raises:
         DatasetError: no recording leaves anything to train on.
         DivergedError: losses or gradients kept leaving the finite numbers.
-        StopRequestedError: it was stopped before the first step could be taken.
+        StopRequestedError: it was stopped before training could begin.
     """
-    normalisation = checkpoint.normalisation_in(start.resume) if start.resume else start.normalisation
+    normalisation = start.resume.normalisation if start.resume else start.normalisation
     corpus, training, validation = prepare(scan, config, cache, report, orders.stop_asked, normalisation)
     state = fresh_state(config, torch.device(config.device), start.weights)
+    origin = Origin(name=name, model_id=model_id, scan=scan, corpus=corpus, config=config)
     if start.resume is not None:
-        info = checkpoint.restore(state, start.resume)
-        _warn_of_changed_corpus(info.corpus, corpus, report)
-    run = _Run(
+        checkpoint.restore(state, start.resume)
+        _warn_of_changed_corpus(start.resume, origin, report)
+    run = Run(
         config=config,
-        corpus=corpus,
         training=training,
         validation=validation,
-        origin=Origin(name=name, model_id=model_id, scan=scan, corpus=corpus, config=config),
+        origin=origin,
         checkpoints=Checkpoints(checkpoints, config, state.progress),
         previews=Previews(previews, corpus, config),
         report=report,
         orders=orders,
         started=time.monotonic() - state.progress.seconds,
     )
-    ending, order = _train_until_end(state, run, checkpoints)
-    if ending != "stopped":
-        _judge_if_never_judged(state, run)
-    preview = None if isinstance(order, StopNow) else _preview(state, run)
-    saved = _save(state, run) if state.progress.step else None
-    return Outcome(ending=ending, progress=state.progress, checkpoint=saved, preview=preview, order=order)
+    ending, order = _train_until_end(state, run, checkpoints, start.weights)
+    return _finish(state, run, ending, order)
 
 
 def prepare(
@@ -235,255 +152,137 @@ def train_epoch(
     total_steps: int,
     report: Report,
     should_stop: ShouldStop,
-) -> LossMeans | None:
-    """Take the steps that are left of the epoch under way; return its means, None where stopped before the end."""
+) -> bool:
+    """Take the steps that are left of the epoch under way; return whether it came to its end, still to be judged."""
     progress = state.progress
+    if progress.batch == 0:
+        progress.sums = Sums()
     state.model.train()
-    meter = StepMeter(report, progress.epoch + 1, config.batch_size)
-    for batch in loader.epoch(progress.epoch, first_batch=progress.batch):
-        if should_stop():
-            meter.flush()
-            return None
-        step = progress.step + 1
-        rate = progress.rate_factor * learning_rate(config, step, total_steps)
-        weight = kl_weight(config.loss.kl, step, total_steps)
-        result = train_step(
-            state.model,
-            state.optimizer,
-            batch.to(config.device),
-            config,
-            step=step,
-            rate=rate,
-            kl_weight=weight,
-            bf16=config.precision == "bf16",
-        )
-        _count(state, result, config)
-        meter.add(result, step=step, rate=rate, kl_weight=weight)
-        if not result.taken:
-            _warn_of_skip(progress, result, report)
-    meter.flush()
-    means = _means(progress.sums, config.loss)
-    progress.epoch, progress.batch, progress.sums = progress.epoch + 1, 0, Sums()
-    return means
+    with StepMeter(report, progress.epoch + 1, config.batch_size) as meter:
+        for batch in loader.epoch(progress.epoch, first_batch=progress.batch):
+            if should_stop():
+                return False
+            step = progress.step + 1
+            rate = progress.rate_factor * learning_rate(config, step, total_steps)
+            weight = kl_weight(config.loss.kl, step, total_steps)
+            result = train_step(
+                state.model,
+                state.optimizer,
+                batch.to(config.device),
+                config,
+                step=step,
+                rate=rate,
+                kl_weight=weight,
+                bf16=config.precision == "bf16",
+            )
+            _count(state, result, config)
+            meter.add(result, step=step, rate=rate, kl_weight=weight)
+            heed_skip(progress, result, report)
+    progress.epoch, progress.batch, progress.unjudged = progress.epoch + 1, 0, True
+    return True
 
 
 @torch.inference_mode()
-def validate_epoch(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> LossMeans:
-    """Return the means over all validation pieces, with the judged weights and the final KL weight."""
+def validate_epoch(
+    state: TrainingState, loader: PieceLoader, config: TrainingConfig, should_stop: ShouldStop = lambda: False
+) -> LossMeans | None:
+    """Return the means over all validation pieces, with the judged weights; None after a yes of `should_stop`."""
     sums = Sums()
-    with state.judging() as model:
+    with state.evaluating(state.ema) as model:
         for batch in loader.epoch(0):
+            if should_stop():
+                return None
             x = batch.to(config.device)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 recon, mu, logvar = model(x)
-            losses = vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight)
-            sums.count += len(batch)
-            sums.magnitude += len(batch) * losses.magnitude.item()
-            sums.frequency += len(batch) * losses.frequency.item()
-            sums.stft += len(batch) * losses.stft.item()
-            sums.kl += len(batch) * losses.kl.item()
-    return _means(sums, config.loss)
+            sums.add(vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight), len(batch))
+    return sums.means(config.loss)
 
 
-def _train_until_end(state: TrainingState, run: _Run, checkpoints: Path) -> tuple[Ending, AnyCommand | None]:
+def _train_until_end(
+    state: TrainingState, run: Run, checkpoints: Path, first: dict[str, Tensor] | None
+) -> tuple[Ending, Stop | StopNow | None]:
     while True:
         try:
             return _train_epochs(state, run)
-        except _DivergingError:
-            _go_back(state, run, checkpoints)
+        except DivergingError:
+            go_back(state, run, checkpoints, first)
 
 
-def _train_epochs(state: TrainingState, run: _Run) -> tuple[Ending, AnyCommand | None]:
+def _train_epochs(state: TrainingState, run: Run) -> tuple[Ending, Stop | StopNow | None]:
     """Train until the end; return why it is one, and the order that made it."""
     progress, config = state.progress, run.config
-    while progress.epoch < config.max_epochs:
-        means = train_epoch(
+    while progress.epoch < config.max_epochs or progress.unjudged:
+        if progress.unjudged or train_epoch(
             state,
             run.training,
             config,
             total_steps=run.total_steps,
             report=run.report,
-            should_stop=lambda: run.orders.waiting() or run.time_is_up(),
-        )
-        if means is not None:
-            _end_epoch(state, run, means)
-            if 0 < config.early_stop_epochs <= progress.epoch - progress.best_epoch:
-                return "early", None
-        if (order := _follow_orders(state, run)) is not None:
+            should_stop=run.interrupted,
+        ):
+            _judge_epoch(state, run)
+        if (order := follow_orders(state, run)) is not None:
             return "stopped", order
+        if not progress.unjudged and 0 < config.early_stop_epochs <= progress.epoch - progress.best_epoch:
+            return "early", None
         if run.time_is_up():
             return "minutes", None
     return "epochs", None
 
 
-def _follow_orders(state: TrainingState, run: _Run) -> AnyCommand | None:
-    """Do what waits to be done; return an order that ends the run."""
-    while (order := run.orders.take()) is not None:
-        match order:
-            case Stop() | StopNow():
-                return order
-            case Pause():
-                if (order := _pause(state, run, order)) is not None:
-                    return order
-            case _:
-                _do(order, state, run)
-    return None
-
-
-def _pause(state: TrainingState, run: _Run, order: AnyCommand) -> AnyCommand | None:
-    """Wait for an order to go on, with nothing on the GPU meanwhile; return one that ends the run instead."""
-    progress, device = state.progress, torch.device(run.config.device)
-    clock = run.seconds()
-    state.move_to(torch.device("cpu"))
-    run.report(RunPaused(step=progress.step, epoch=progress.epoch, reason=order.sender))
-    run.orders.answer(order, "done", f"paused after step {progress.step:,}")
-    while not isinstance(order := run.orders.wait(), Unpause | Stop | StopNow):
-        _do(order, state, run)
-    state.move_to(device)
-    run.started += run.seconds() - clock
-    run.report(RunUnpaused(step=progress.step, epoch=progress.epoch))
-    if isinstance(order, Unpause):
-        run.orders.answer(order, "done", f"goes on after step {progress.step:,}")
-        return None
-    return order
-
-
-def _do(order: AnyCommand, state: TrainingState, run: _Run) -> None:
-    """Carry out an order after which all goes on as before."""
-    match order:
-        case Checkpoint() if state.progress.step:
-            path = _save(state, run)
-            run.orders.answer(order, "done", f"saved at step {state.progress.step:,}", _relative(path))
-        case Checkpoint():
-            run.orders.answer(order, "refused", "no step has been taken yet: there is nothing to save")
-        case Preview():
-            made = _preview(state, run)
-            run.orders.answer(order, "done", f"made at step {state.progress.step:,}", made.path)
-        case Pause():
-            run.orders.answer(order, "done", "paused already")
-        case _:
-            run.orders.answer(order, "done", "nothing to go on from: the run isn't paused")
-
-
-def _end_epoch(state: TrainingState, run: _Run, means: LossMeans) -> None:
+def _judge_epoch(state: TrainingState, run: Run) -> None:
+    """Validate, tell how the epoch went, keep the best; then preview and save where it is time. Left at an order."""
     progress = state.progress
-    validation = _validate(state, run)
+    validation = None
+    if run.validation is not None:
+        validation = validate_epoch(state, run.validation, run.config, run.orders.waiting)
+        if validation is None:
+            return
+    means = progress.sums.means(run.config.loss)
     judged = (validation or means).loss
     best = progress.is_better(judged)
+    progress.unjudged = False
     if best:
         state.keep_best(judged)
     run.report(_epoch_done(state, run, means, validation, best))
-    if run.previews.due(progress.epoch) and progress.epoch < run.config.max_epochs:
-        _preview(state, run)
-    if run.checkpoints.due(progress.epoch) and progress.epoch < run.config.max_epochs:
-        _save(state, run)
+    if progress.epoch == run.config.max_epochs:
+        return
+    if run.previews.due(progress.epoch):
+        run.preview(state)
+    if run.checkpoints.due(progress):
+        run.save(state)
 
 
-def _validate(state: TrainingState, run: _Run) -> LossMeans | None:
-    return validate_epoch(state, run.validation, run.config) if run.validation else None
+def _finish(state: TrainingState, run: Run, ending: Ending, order: Stop | StopNow | None) -> Outcome:
+    """Leave what the ending promises: always a checkpoint, and a preview of the best weights unless told to hurry."""
+    if not state.progress.step:
+        return Outcome(ending=ending, progress=state.progress, checkpoint=None, order=order)
+    if ending != "stopped" and not state.best:
+        _judge_as_it_is(state, run)
+    preview = None if isinstance(order, StopNow) else run.preview(state, best=True)
+    saved = run.save(state, preview)
+    return Outcome(ending=ending, progress=state.progress, checkpoint=saved, preview=preview, order=order)
 
 
-def _judge_if_never_judged(state: TrainingState, run: _Run) -> None:
-    """Take the weights as they are for the best where the time was up before the first epoch was."""
-    if not state.best and state.progress.step:
-        means = _validate(state, run) or _means(state.progress.sums, run.config.loss)
-        state.keep_best(means.loss)
-
-
-def _preview(state: TrainingState, run: _Run) -> PreviewSaved:
-    with state.judging() as model:
-        made = run.previews.make(model, state.progress.step, state.progress.epoch)
-    run.report(made)
-    return made
-
-
-def _save(state: TrainingState, run: _Run) -> Path:
-    progress = state.progress
-    progress.seconds = run.seconds()
-    path = run.checkpoints.save(state, run.origin.describe(state, run.previews.last), corpus_digest(run.corpus))
-    size = path.stat().st_size
-    run.report(CheckpointSaved(step=progress.step, epoch=progress.epoch, path=_relative(path), bytes=size))
-    return path
-
-
-def _relative(path: Path) -> str:
-    """Return a checkpoint's path below the run folder."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def _go_back(state: TrainingState, run: _Run, checkpoints: Path) -> None:
-    """Return once to the newest checkpoint's weights, or the first ones, and go on from here with half the rate."""
-    progress = state.progress
-    if progress.rate_factor < 1:
-        raise DivergedError(
-            f"training diverged: {SKIPS_BEFORE_GOING_BACK} steps in a row were not finite, even at half the rate",
-            "lower learning_rate, or gradient_clip; the checkpoint from before is kept",
-        )
-    path, _ = checkpoint.newest_valid(checkpoints)
-    good = fresh_state(run.config, torch.device(run.config.device))
-    if path is not None:
-        checkpoint.restore(good, path)
-    state.model.load_state_dict(good.model.state_dict())
-    state.optimizer.load_state_dict(good.optimizer.state_dict())
-    state.ema = good.ema
-    progress.skipped_in_row, progress.rate_factor = 0, 0.5
-    run.report(
-        WarningRaised(
-            kind="diverging",
-            message=f"went back to {path.name if path else 'the first weights'} and halved the learning rate",
-            evidence=f"{SKIPS_BEFORE_GOING_BACK} steps in a row, up to {progress.step}, were not finite",
-            suggestion="if it comes again the run ends; a lower learning_rate helps",
-        )
-    )
+def _judge_as_it_is(state: TrainingState, run: Run) -> None:
+    """Take the weights as they are for the best, where the time was up before the first epoch was."""
+    validation = validate_epoch(state, run.validation, run.config) if run.validation else None
+    state.keep_best((validation or state.progress.sums.means(run.config.loss)).loss)
 
 
 def _count(state: TrainingState, result: StepResult, config: TrainingConfig) -> None:
     progress = state.progress
     progress.step += 1
     progress.batch += 1
-    if not result.taken:
-        progress.skipped_in_row += 1
-        return
-    progress.skipped_in_row = 0
-    state.update_ema(config.ema_decay)
-    sums = progress.sums
-    sums.count += 1
-    sums.magnitude += result.magnitude
-    sums.frequency += result.frequency
-    sums.stft += result.stft
-    sums.kl += result.kl
-
-
-def _warn_of_skip(progress: Progress, result: StepResult, report: Report) -> None:
-    if progress.skipped_in_row == 1:
-        report(
-            WarningRaised(
-                kind="not-finite",
-                message=f"step {progress.step} was left out",
-                evidence=f"loss {result.loss}, gradient norm {result.gradient_norm}",
-                suggestion="one such step does no harm; if they come often, lower learning_rate",
-            )
-        )
-    if progress.skipped_in_row == SKIPS_BEFORE_GOING_BACK:
-        raise _DivergingError
-
-
-def _means(sums: Sums, config: LossConfig) -> LossMeans:
-    if not sums.count:
-        return LossMeans(loss=math.nan, magnitude=math.nan, frequency=math.nan, stft=math.nan, kl=math.nan)
-    magnitude, frequency = sums.magnitude / sums.count, sums.frequency / sums.count
-    stft, kl = sums.stft / sums.count, sums.kl / sums.count
-    loss = (
-        config.reconstruction.magnitude_weight * magnitude
-        + config.reconstruction.frequency_weight * frequency
-        + config.stft.weight * stft
-        + config.kl.weight * kl
-    )
-    return LossMeans(loss=loss, magnitude=magnitude, frequency=frequency, stft=stft, kl=kl)
+    progress.skipped_in_row = 0 if result.taken else progress.skipped_in_row + 1
+    if result.taken:
+        progress.sums.add(result)
+        state.update_ema(config.ema_decay)
 
 
 def _epoch_done(
-    state: TrainingState, run: _Run, means: LossMeans, validation: LossMeans | None, best: bool
+    state: TrainingState, run: Run, means: LossMeans, validation: LossMeans | None, best: bool
 ) -> EpochDone:
     progress = state.progress
     return EpochDone(
@@ -504,7 +303,7 @@ def _epoch_done(
     )
 
 
-def _seconds_left(progress: Progress, run: _Run) -> float:
+def _seconds_left(progress: Progress, run: Run) -> float:
     seconds = run.seconds()
     left = (run.total_steps - progress.step) * seconds / max(1, progress.step)
     limit = run.config.max_minutes * 60
@@ -514,29 +313,30 @@ def _seconds_left(progress: Progress, run: _Run) -> float:
 def _report_prepared(
     scan: Scan, corpus: PreparedCorpus, training: PieceLoader, validation: PieceLoader | None, report: Report
 ) -> None:
-    skipped = [(one.name, one.problem) for one in scan.skipped] + [(one.name, one.reason) for one in corpus.skipped]
+    late = {one.name: one.reason for one in corpus.skipped}
+    skipped = [(one.name, one.problem) for one in scan.skipped] + list(late.items())
     report(
         PreprocessDone(
             found=len(scan.recordings),
             used=len(scan.recordings) - len(skipped),
             skipped=[SkippedFile(file=encodable(name), reason=reason) for name, reason in skipped],
-            seconds=scan.seconds,
+            seconds=sum(one.seconds for one in scan.used if one.name not in late),
             training_pieces=training.pieces_per_epoch,
             validation_pieces=validation.pieces_per_epoch if validation else 0,
             steps_per_epoch=training.batches_per_epoch,
         )
     )
     for note in corpus.notes:
-        report(WarningRaised(kind="validation", message=note, evidence="", suggestion=""))
+        report(WarningRaised(kind="dataset", message=note, evidence="", suggestion=""))
 
 
-def _warn_of_changed_corpus(then: str, corpus: PreparedCorpus, report: Report) -> None:
-    if then != corpus_digest(corpus):
+def _warn_of_changed_corpus(resumed: LoadedCheckpoint, origin: Origin, report: Report) -> None:
+    if resumed.info.corpus != origin.corpus_digest:
         report(
             WarningRaised(
                 kind="corpus-changed",
                 message="the recordings have changed since the checkpoint was saved",
-                evidence="their contents, number or augmentation differ",
+                evidence="their contents or their number differ",
                 suggestion="training goes on with what is there now; it won't equal a run never interrupted",
             )
         )

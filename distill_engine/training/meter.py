@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from statistics import fmean
+from typing import Self
 
 from distill_engine.events import Event, StepDone
 from distill_engine.training.step import StepResult
@@ -14,7 +15,10 @@ REPORTS_PER_SECOND = 20
 
 
 class StepMeter:
-    """Collects the steps of an epoch and reports them as `StepDone`, about twenty times a second at most."""
+    """Collects the steps of an epoch and reports them as `StepDone`, about twenty times a second at most.
+
+    Used as a context: whatever ends the epoch, its last steps are reported.
+    """
 
     def __init__(self, report: Callable[[Event], object], epoch: int, batch_size: int) -> None:
         self._report = report
@@ -23,6 +27,12 @@ class StepMeter:
         self._results: list[StepResult] = []
         self._told_at = time.perf_counter()
         self._last: tuple[int, float, float] = (0, 0.0, 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
 
     def add(self, result: StepResult, *, step: int, rate: float, kl_weight: float) -> None:
         """Take in one step; report if it is time."""

@@ -6,14 +6,17 @@ It is measured once and tells how far a model is from what is possible.
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
 from torch import Tensor
 
 from distill_engine.audio.distance import SpectralDistance, spectral_distance
-from distill_engine.audio.io import write_recording
+from distill_engine.audio.io import RecordingError, write_recording
 from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
 from distill_engine.audio.spectrogram import analyse, synthesise
 from distill_engine.audio.waveform import load_waveform
@@ -29,41 +32,68 @@ LEAST_SECONDS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A recording previews are made of: `waveform` [n], its raw spectrogram, and the representation's own distance."""
+    """A recording previews are made of: the part of its waveform [n] that is heard each time."""
 
     name: str
     waveform: Tensor
-    spectrogram: Tensor
-    floor: SpectralDistance
+    config: TrainingConfig
+
+    @cached_property
+    def spectrogram(self) -> Tensor:
+        """The raw spectrogram [2, n_mels, frames]."""
+        return analyse(self.waveform, self.config.complex_spectrogram)
+
+    @cached_property
+    def floor(self) -> SpectralDistance:
+        """How far the representation alone takes it from itself: no model gets below."""
+        config = self.config.complex_spectrogram
+        back = synthesise(self.spectrogram, config, len(self.waveform), self.config.seed)
+        return spectral_distance(self.waveform, back, config.sample_rate)
 
 
 class Previews:
     """A run's previews: when the next is due, and making one."""
 
     def __init__(self, folder: Path, corpus: PreparedCorpus, config: TrainingConfig) -> None:
+        """Read the recordings at once: hours later they may have been moved."""
         self._folder = folder
-        self._corpus = corpus
+        self._normalisation = corpus.normalisation
         self._config = config
-        self._references: list[Reference] | None = None
-        self.last: PreviewSaved | None = None
-        """The newest preview made, to be told in the description of a model."""
+        self._references = _references(corpus, config)
 
     def due(self, epoch: int) -> bool:
         """Tell whether to make one after `epoch` finished epochs."""
         return epoch % self._config.preview_interval == 0
 
-    def make(self, model: ConvVAE, step: int, epoch: int) -> PreviewSaved:
-        """Write a preview into a folder of its own; return what was written and how far apart it sounds."""
-        if self._references is None:
-            self._references = _references(self._corpus, self._config)
+    def make(
+        self, model: ConvVAE, *, step: int, epoch: int, best: bool, should_stop: Callable[[], bool]
+    ) -> PreviewSaved | None:
+        """Write a preview into a folder of its own; return what was written and how far apart it sounds.
+
+        `best` says that `model`, which must be evaluating, has the best weights so far. `should_stop` is asked between
+        sounds; after a yes what was written is removed, and None returned. Raises DistillError or OSError where a
+        sound can't be written.
+        """
         folder = self._folder / f"step-{step:08d}"
-        heard = [self._reconstruct(model, folder, reference) for reference in self._references]
-        self.last = PreviewSaved(
+        heard: list[HeardRecording] = []
+        samples: list[str] = []
+        for reference in self._references:
+            if should_stop():
+                shutil.rmtree(folder, ignore_errors=True)
+                return None
+            heard.append(self._reconstruct(model, folder, reference))
+        for number in range(1, self._config.preview_samples + 1):
+            if should_stop():
+                shutil.rmtree(folder, ignore_errors=True)
+                return None
+            samples.append(self._sample(model, folder, number))
+        return PreviewSaved(
             step=step,
             epoch=epoch,
-            path=self._relative(folder),
+            best=best,
+            path=self._relative(folder) if heard or samples else "",
             recordings=heard,
-            samples=self._sample(model, folder),
+            samples=samples,
             lsd=_mean([one.lsd for one in heard]),
             sc=_mean([one.sc for one in heard]),
             band=_mean([one.band for one in heard]),
@@ -71,12 +101,11 @@ class Previews:
             floor_sc=_mean([one.floor_sc for one in heard]),
             floor_band=_mean([one.floor_band for one in heard]),
         )
-        return self.last
 
     def _reconstruct(self, model: ConvVAE, folder: Path, reference: Reference) -> HeardRecording:
         config = self._config.complex_spectrogram
         device = next(model.parameters()).device
-        made = reconstruct(model, reference.spectrogram.to(device), self._corpus.normalisation)
+        made = reconstruct(model, reference.spectrogram.to(device), self._normalisation)
         waveform = synthesise(made, config, len(reference.waveform), self._config.seed).cpu()
         distance = spectral_distance(reference.waveform, waveform, config.sample_rate)
         return HeardRecording(
@@ -91,19 +120,16 @@ class Previews:
             floor_band=reference.floor.band,
         )
 
-    def _sample(self, model: ConvVAE, folder: Path) -> list[str]:
+    def _sample(self, model: ConvVAE, folder: Path, number: int) -> str:
         config = self._config
-        written = []
-        for number in range(1, config.preview_samples + 1):
-            waveform = generate(
-                model,
-                self._corpus.normalisation,
-                config.complex_spectrogram,
-                seconds=config.preview_seconds,
-                seed=config.seed + number,
-            )
-            written.append(self._write(folder / f"sample-{number}.wav", waveform))
-        return written
+        waveform = generate(
+            model,
+            self._normalisation,
+            config.complex_spectrogram,
+            seconds=config.preview_seconds,
+            seed=config.seed + number,
+        )
+        return self._write(folder / f"sample-{number}.wav", waveform)
 
     def _write(self, path: Path, waveform: Tensor) -> str:
         write_recording(path, waveform.numpy(), self._config.complex_spectrogram.sample_rate)
@@ -114,25 +140,20 @@ class Previews:
 
 
 def _references(corpus: PreparedCorpus, config: TrainingConfig) -> list[Reference]:
-    sources = {item.recording.path: item for item in corpus.validation or corpus.training}
+    """Return the first few recordings, of validation if there is any, that have something to hear."""
+    items = [item for item in corpus.validation or corpus.training if item.copy == 0]
     references: list[Reference] = []
-    for item in sources.values():
+    for item in items:
         if len(references) == config.preview_recordings:
             break
-        waveform = _audible_part(item, config)
-        if len(waveform) >= LEAST_SECONDS * config.complex_spectrogram.sample_rate or not references:
-            references.append(
-                _reference(f"{len(references) + 1}-{name_from(item.recording.path.stem)}", waveform, config)
-            )
+        try:
+            waveform = _audible_part(item, config)
+        except RecordingError:  # gone or changed since it was prepared, which the cache doesn't need
+            continue
+        if len(waveform) >= LEAST_SECONDS * config.complex_spectrogram.sample_rate or len(items) == 1:
+            name = f"{len(references) + 1}-{name_from(item.recording.path.stem)}"
+            references.append(Reference(name=name, waveform=waveform, config=config))
     return references
-
-
-def _reference(name: str, waveform: Tensor, config: TrainingConfig) -> Reference:
-    spectrogram_config = config.complex_spectrogram
-    spectrogram = analyse(waveform, spectrogram_config)
-    back = synthesise(spectrogram, spectrogram_config, len(waveform), config.seed)
-    floor = spectral_distance(waveform, back, spectrogram_config.sample_rate)
-    return Reference(name=name, waveform=waveform, spectrogram=spectrogram, floor=floor)
 
 
 def _audible_part(item: PreparedItem, config: TrainingConfig) -> Tensor:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 import torch
 from torch import Tensor
 
+from distill_engine.models.losses import Losses, weighted
 from distill_engine.models.vae import ConvVAE
-from distill_engine.training.config import TrainingConfig
+from distill_engine.training.config import LossConfig, TrainingConfig
+from distill_engine.training.step import StepResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossMeans:
+    """Means over an epoch: the loss, and its parts unweighted."""
+
+    loss: float
+    magnitude: float
+    frequency: float
+    stft: float
+    kl: float
 
 
 class Sums(msgspec.Struct, kw_only=True):
@@ -24,12 +37,29 @@ class Sums(msgspec.Struct, kw_only=True):
     stft: float = 0.0
     kl: float = 0.0
 
+    def add(self, parts: Losses | StepResult, count: int = 1) -> None:
+        """Add a step's or batch's parts, `count` times."""
+        self.count += count
+        self.magnitude += count * float(parts.magnitude)
+        self.frequency += count * float(parts.frequency)
+        self.stft += count * float(parts.stft)
+        self.kl += count * float(parts.kl)
+
+    def means(self, config: LossConfig) -> LossMeans:
+        """Return the means, weighed with the final KL weight so that all epochs compare; not finite for no steps."""
+        count = self.count or math.nan
+        parts = (self.magnitude / count, self.frequency / count, self.stft / count, self.kl / count)
+        magnitude, frequency, stft, kl = parts
+        loss = weighted(*parts, config, config.kl.weight)
+        return LossMeans(loss=loss, magnitude=magnitude, frequency=frequency, stft=stft, kl=kl)
+
 
 class Progress(msgspec.Struct, kw_only=True):
     """The plain numbers of a run's state.
 
     `step` counts the steps of the whole run, `epoch` the finished epochs, `batch` the batches done of the one under
-    way. `best_loss` is None until an epoch has ended; `rate_factor` is below 1 after training went back once.
+    way. `unjudged` is set between an epoch's last step and its judgement, so that a run stopped there judges it when
+    it goes on. `best_loss` is None until an epoch was judged; `rate_factor` is below 1 after training went back once.
     """
 
     step: int = 0
@@ -37,11 +67,17 @@ class Progress(msgspec.Struct, kw_only=True):
     batch: int = 0
     seconds: float = 0.0
     sums: Sums = msgspec.field(default_factory=Sums)
+    unjudged: bool = False
     skipped_in_row: int = 0
     rate_factor: float = 1.0
     best_loss: float | None = None
     best_epoch: int = 0
     best_step: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether the last step was taken: weights after one that wasn't may be what made it fail."""
+        return self.skipped_in_row == 0
 
     def is_better(self, loss: float) -> bool:
         """Tell whether an epoch's loss is the best so far."""
@@ -52,7 +88,7 @@ class Progress(msgspec.Struct, kw_only=True):
 class TrainingState:
     """Everything a checkpoint holds. `ema` and `best` map the names of the model's weights to tensors.
 
-    `best` is empty until an epoch has ended.
+    `best` is empty until an epoch was judged.
     """
 
     model: ConvVAE
@@ -66,10 +102,11 @@ class TrainingState:
         return self.ema or dict(self.model.state_dict())
 
     @contextlib.contextmanager
-    def judging(self) -> Iterator[ConvVAE]:
-        """Yield the model, in evaluation mode, computing with the judged weights; put it back as it was afterwards."""
-        own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()} if self.ema else {}
-        self.model.load_state_dict(self.judged_weights())
+    def evaluating(self, weights: Mapping[str, Tensor]) -> Iterator[ConvVAE]:
+        """Yield the model, in evaluation mode, computing with `weights`, its own if empty; put it back afterwards."""
+        own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()} if weights else {}
+        if weights:
+            self.model.load_state_dict(weights)
         self.model.eval()
         try:
             yield self.model

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
-from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
+from distill_engine.audio.preprocessing import PreparedCorpus
 from distill_engine.datasets import Scan
 from distill_engine.events import PreviewSaved
 from distill_engine.models.model_info import (
@@ -34,8 +35,18 @@ class Origin:
     corpus: PreparedCorpus
     config: TrainingConfig
 
+    @cached_property
+    def corpus_digest(self) -> str:
+        """A digest of what training draws from: which spectrograms, which frames of them, on which side."""
+        digest = hashlib.blake2b(digest_size=16)
+        for side in (self.corpus.training, self.corpus.validation):
+            for item in side:
+                digest.update(f"{item.entry.path.name} {item.runs};".encode())
+            digest.update(b"|")
+        return digest.hexdigest()
+
     def describe(self, state: TrainingState, preview: PreviewSaved | None) -> ModelInfo:
-        """Return the description of a model made of `state` now; `preview` is the last one made."""
+        """Return the description of a model made of `state` now; `preview` is one of its weights."""
         normalisation = self.corpus.normalisation
         return ModelInfo(
             id=self.model_id,
@@ -56,6 +67,7 @@ class Origin:
             seconds=self.scan.seconds,
             epochs=progress.epoch,
             steps=progress.step,
+            best_epoch=progress.best_epoch,
             best_validation_loss=progress.best_loss if self.corpus.validation else None,
             preview=Distance(lsd=preview.lsd, sc=preview.sc, band=preview.band) if preview else None,
             floor=Distance(lsd=preview.floor_lsd, sc=preview.floor_sc, band=preview.floor_band) if preview else None,
@@ -63,17 +75,3 @@ class Origin:
             versions=versions(),
             config=fresh_text(self.config),
         )
-
-
-def corpus_digest(corpus: PreparedCorpus) -> str:
-    """Return a digest of what training draws from: which spectrograms, which frames of them, on which side."""
-    digest = hashlib.blake2b(digest_size=16)
-    for side in (corpus.training, corpus.validation):
-        for item in side:
-            digest.update(_line(item).encode())
-        digest.update(b"|")
-    return digest.hexdigest()
-
-
-def _line(item: PreparedItem) -> str:
-    return f"{item.entry.path.name} {item.runs};"

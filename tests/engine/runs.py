@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from distill_engine.datasets import scan
 from distill_engine.events import Answer, AnyCommand, Event, StopNow
@@ -45,19 +48,21 @@ def write_dataset(folder: Path, count: int = 3) -> Path:
 
 
 class StopAfter:
-    """Orders that let so many steps pass, or all: the loop asks whether one waits before each step."""
+    """Orders to stop once so many steps were taken, or never."""
 
     def __init__(self, steps: int | None) -> None:
         self._left = steps
+        register_optimizer_step_post_hook(self._count)
+
+    def _count(self, *_: object) -> None:
+        if self._left is not None:
+            self._left -= 1
 
     def waiting(self) -> bool:
-        if self._left is None:
-            return False
-        self._left -= 1
-        return self._left < 0
+        return self._left is not None and self._left <= 0
 
     def take(self) -> AnyCommand | None:
-        return self.wait() if self._left is not None and self._left < 0 else None
+        return self.wait() if self.waiting() else None
 
     def wait(self) -> AnyCommand:
         return StopNow(id="", time=0.0, sender="test")
@@ -76,6 +81,7 @@ class SmallRun:
     folder: Path
     dataset: Path
     events: list[Event] = field(default_factory=list)
+    report: Callable[[Event], None] | None = None
 
     def train(
         self, config: TrainingConfig, *, stop_after_steps: int | None = None, start: Start | None = None
@@ -89,7 +95,7 @@ class SmallRun:
             previews=self.folder / "previews",
             cache=self.folder.parent / "cache",
             start=start or Start(),
-            report=self.events.append,
+            report=self.report or self.events.append,
             model_id="0" * 32,
             orders=StopAfter(stop_after_steps),
         )

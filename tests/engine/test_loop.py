@@ -10,10 +10,19 @@ import torch
 from torch import Tensor
 
 from distill_engine.errors import DivergedError
-from distill_engine.events import EpochDone, Event, PreprocessDone, StepDone, WarningRaised
+from distill_engine.events import (
+    CheckpointSaved,
+    EpochDone,
+    Event,
+    PreprocessDone,
+    PreviewSaved,
+    StepDone,
+    WarningRaised,
+)
 from distill_engine.models.vae import ConvVAE
+from distill_engine.training import checkpoint
 from distill_engine.training.config import Value
-from distill_engine.training.loop import Start
+from distill_engine.training.loop import Outcome, Start
 from tests.engine.runs import SmallRun, small_config, write_dataset
 
 
@@ -22,9 +31,14 @@ def run(tmp_path: Path) -> SmallRun:
     return SmallRun(folder=tmp_path / "run", dataset=write_dataset(tmp_path / "recordings"))
 
 
-def weights(checkpoint: Path | None) -> dict[str, Tensor]:
-    assert checkpoint is not None
-    tensors: dict[str, Tensor] = safetensors.torch.load_file(checkpoint)
+def resumed(outcome: Outcome) -> Start:
+    assert outcome.checkpoint is not None
+    return Start(resume=checkpoint.load(outcome.checkpoint))
+
+
+def weights(path: Path | None) -> dict[str, Tensor]:
+    assert path is not None
+    tensors: dict[str, Tensor] = safetensors.torch.load_file(path)
     return tensors
 
 
@@ -54,7 +68,7 @@ def test_twenty_steps_at_once_and_seven_then_thirteen_give_the_same_bytes(
     first = parted.train(config, stop_after_steps=7)
     assert (first.ending, first.progress.step) == ("stopped", 7)
     parted.events.clear()
-    second = parted.train(config, start=Start(resume=first.checkpoint))
+    second = parted.train(config, start=resumed(first))
 
     assert_equal(weights(second.checkpoint), weights(whole.checkpoint))
     assert parted.reported(EpochDone)[-1].train_loss == run.reported(EpochDone)[-1].train_loss
@@ -150,8 +164,85 @@ def test_a_run_that_keeps_diverging_fails_and_keeps_its_last_good_checkpoint(
 def test_a_resumed_run_says_that_its_recordings_have_changed(run: SmallRun) -> None:
     first = run.train(small_config(), stop_after_steps=3)
     (run.dataset / "0.wav").unlink()
-    run.train(small_config(), start=Start(resume=first.checkpoint))
+    run.train(small_config(), start=resumed(first))
     assert "corpus-changed" in [event.kind for event in run.reported(WarningRaised)]
+
+
+def test_checkpoints_are_not_saved_while_steps_fail_so_the_last_one_is_good(
+    run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Faults(monkeypatch, range(6, 16))
+    outcome = run.train(small_config(max_epochs=6, checkpoint_interval=1))
+    saved = [event.step for event in run.reported(CheckpointSaved)]
+    assert saved == [4, 16, 20, 24]
+    assert outcome.ending == "epochs"
+
+
+def test_going_back_before_the_first_checkpoint_returns_to_the_weights_given(
+    run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = run.train(small_config(max_epochs=3))
+    assert taught.checkpoint is not None
+    given = {
+        name.removeprefix("model/"): tensor
+        for name, tensor in weights(taught.checkpoint).items()
+        if name.startswith("model/")
+    }
+    _Faults(monkeypatch, range(1, 11))
+    start = Start(weights=given, normalisation=checkpoint.load(taught.checkpoint).normalisation)
+    monkeypatch.setattr("distill_engine.training.step.FINAL_RATE_FRACTION", 0.0)
+    run.events.clear()
+    run.train(small_config(max_epochs=3, learning_rate=1e-8), start=start)
+    last = run.reported(EpochDone)[-1].train_magnitude
+    assert last is not None
+    first_of_all = 0.3
+    assert last < first_of_all, "drawn weights are far from this"
+
+
+def test_a_stop_between_an_epochs_last_step_and_its_judgement_loses_nothing(run: SmallRun, tmp_path: Path) -> None:
+    whole = run.train(small_config(max_epochs=3))
+    parted = SmallRun(folder=tmp_path / "parted", dataset=run.dataset)
+    first = parted.train(small_config(max_epochs=3), stop_after_steps=4)
+    assert first.progress.unjudged
+    second = parted.train(small_config(max_epochs=3), start=resumed(first))
+    assert_equal(weights(second.checkpoint), weights(whole.checkpoint))
+    assert [event.epoch for event in parted.reported(EpochDone)] == [1, 2, 3]
+
+
+def test_recordings_that_are_moved_while_training_dont_end_the_run(run: SmallRun) -> None:
+    config = small_config(max_epochs=2, preview_interval=1, preview_recordings=1, preview_seconds=1.0)
+
+    def move_away(event: Event) -> None:
+        run.events.append(event)
+        if isinstance(event, PreprocessDone):
+            run.dataset.rename(run.dataset.with_name("elsewhere"))
+
+    run.report = move_away
+    assert run.train(config).ending == "epochs"
+    assert len(run.reported(PreviewSaved)) == 2
+
+
+def test_the_closing_preview_and_the_description_are_of_the_best_weights(run: SmallRun) -> None:
+    config = small_config(
+        max_epochs=50, early_stop_epochs=2, learning_rate=0.1, preview_recordings=1, preview_seconds=1.0
+    )
+    outcome = run.train(config)
+    assert outcome.preview is not None
+    assert outcome.preview.best
+    assert outcome.checkpoint is not None
+    training = checkpoint.load(outcome.checkpoint).info.model.training
+    assert training.best_epoch == outcome.progress.best_epoch == outcome.progress.epoch - 2
+    assert training.preview is not None
+    assert training.preview.lsd == outcome.preview.lsd
+
+
+def test_a_run_that_keeps_diverging_saves_its_best_weights_last(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    _Faults(monkeypatch, range(6, 1000))
+    with pytest.raises(DivergedError):
+        run.train(small_config(max_epochs=20))
+    newest = checkpoint.newest_sound(run.folder / "checkpoints")
+    assert newest is not None
+    assert newest.info.progress.best_step <= 8
 
 
 def test_no_event_is_reported_after_a_stop_but_the_checkpoint(run: SmallRun) -> None:

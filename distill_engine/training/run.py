@@ -1,0 +1,119 @@
+"""What a run in training has around its state: data, places to write, the way to the outside, a clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from distill_engine.errors import DistillError
+from distill_engine.events import (
+    Answer,
+    AnyCommand,
+    CheckpointSaved,
+    Event,
+    PreviewSaved,
+    WarningRaised,
+)
+from distill_engine.training.checkpoint import Checkpoints
+from distill_engine.training.config import TrainingConfig
+from distill_engine.training.dataset import PieceLoader
+from distill_engine.training.preview import Previews
+from distill_engine.training.state import TrainingState
+from distill_engine.training.summary import Origin
+
+Report = Callable[[Event], object]
+ShouldStop = Callable[[], bool]
+
+
+class Orders(Protocol):
+    """What the outside wants of a run that trains."""
+
+    def waiting(self) -> bool:
+        """Tell whether there is an order: asked before every step."""
+
+    def take(self) -> AnyCommand | None:
+        """Return the next order, None where none waits."""
+
+    def wait(self) -> AnyCommand:
+        """Return the next order, as soon as there is one."""
+
+    def answer(self, command: AnyCommand, answer: Answer, words: str, path: str = "") -> None:
+        """Report what became of an order."""
+
+    def stop_asked(self) -> bool:
+        """Tell whether an order ends the run, while nothing is there yet to do others with."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What hardly changes while training goes on: `started` is when it would have begun without any pause."""
+
+    config: TrainingConfig
+    training: PieceLoader
+    validation: PieceLoader | None
+    origin: Origin
+    checkpoints: Checkpoints
+    previews: Previews
+    report: Report
+    orders: Orders
+    started: float
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run, if nothing ends it before."""
+        return self.config.max_epochs * self.training.batches_per_epoch
+
+    def seconds(self) -> float:
+        """Return how long the run has trained, earlier stretches included."""
+        return time.monotonic() - self.started
+
+    def time_is_up(self) -> bool:
+        """Tell whether `max_minutes` have passed."""
+        return 0 < self.config.max_minutes * 60 <= self.seconds()
+
+    def interrupted(self) -> bool:
+        """Tell whether training should look up: an order waits, or the time is up."""
+        return self.orders.waiting() or self.time_is_up()
+
+    def save(self, state: TrainingState, preview: PreviewSaved | None = None) -> Path:
+        """Write a checkpoint; `preview` is one of the weights a model would be made of."""
+        progress = state.progress
+        progress.seconds = self.seconds()
+        path = self.checkpoints.save(state, self.origin.describe(state, preview), self.origin.corpus_digest)
+        event = CheckpointSaved(step=progress.step, epoch=progress.epoch, path=in_run(path), bytes=path.stat().st_size)
+        self.report(event)
+        return path
+
+    def preview(self, state: TrainingState, *, best: bool = False) -> PreviewSaved | None:
+        """Make a preview of the judged weights, or the best; None where an order came between, or it can't be written.
+
+        A preview is never worth a run: what goes wrong with one is a warning.
+        """
+        progress = state.progress
+        weights = state.best if best and state.best else state.ema
+        try:
+            with state.evaluating(weights) as model:
+                made = self.previews.make(
+                    model, step=progress.step, epoch=progress.epoch, best=best, should_stop=self.orders.waiting
+                )
+        except (DistillError, OSError) as error:
+            self.report(
+                WarningRaised(
+                    kind="preview",
+                    message="a preview couldn't be written",
+                    evidence=str(error),
+                    suggestion="training goes on without it",
+                )
+            )
+            return None
+        if made is not None:
+            self.report(made)
+        return made
+
+
+def in_run(checkpoint: Path) -> str:
+    """Return a checkpoint's path relative to the run folder."""
+    return f"{checkpoint.parent.name}/{checkpoint.name}"
