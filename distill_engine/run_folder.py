@@ -7,6 +7,7 @@ file in its process, so only `RunLock` ever opens the file there.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -171,19 +172,23 @@ def find(run: str) -> RunFolder:
         if candidate.run_file.is_file() and os.sep in run:
             return RunFolder(candidate.path.resolve())
     for folder in runs:
-        if folder.info().id == run:
-            return folder
+        with contextlib.suppress(DistillError):  # another run's broken file must not hide this one
+            if folder.info().id == run:
+                return folder
     raise NotFoundError(f"there is no run {run!r}", nearest_words(run, [folder.name for folder in runs], "runs"))
 
 
 def last_event(folder: RunFolder) -> AnyEvent | None:
-    """Return the last whole event of a run, None where there is none or this version doesn't know its type."""
+    """Return the event on the last whole line; None where there is no line, or none that this version understands."""
     try:
         with folder.events_file.open("rb") as file:
             line = _last_line(file.fileno())
     except FileNotFoundError:
         return None
-    return decode(line) if line else None
+    try:
+        return decode(line)
+    except ValueError:  # what a power cut left; a worker cuts it off
+        return None
 
 
 def answered_commands(folder: RunFolder) -> frozenset[str]:
@@ -223,13 +228,30 @@ class EventLog:
         os.close(self._descriptor)
 
     def _mend(self) -> int:
-        """Cut a torn last line off; return the `seq` of the last whole one, 0 where there is none."""
-        size = os.fstat(self._descriptor).st_size
-        torn = len(_tail(self._descriptor).rpartition(b"\n")[2])
-        if torn:
-            os.ftruncate(self._descriptor, size - torn)
-        line = _last_line(self._descriptor)
-        return int(msgspec.json.decode(line)["seq"]) if line else 0
+        """Cut off what follows the last line that is an event; return that event's `seq`, 0 where there is none.
+
+        A kill leaves a torn line, a power cut perhaps a stretch of zeros.
+        """
+        while tail := _tail(self._descriptor):
+            line = _last_line(self._descriptor)
+            seq = _seq(line)
+            if seq and tail.endswith(b"\n"):
+                return seq
+            bad = len(tail.rpartition(b"\n")[2]) or len(line) + 1
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - bad)
+        return 0
+
+
+def _seq(line: bytes) -> int:
+    """Return the number of the event on a line, 0 if it is none."""
+    try:
+        return msgspec.json.decode(line, type=_Numbered).seq
+    except msgspec.DecodeError:
+        return 0
+
+
+class _Numbered(msgspec.Struct):
+    seq: int
 
 
 def _last_line(descriptor: int) -> bytes:

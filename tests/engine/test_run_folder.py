@@ -112,6 +112,30 @@ def test_a_last_line_torn_by_a_kill_is_cut_off() -> None:
     assert last.message == "after a long line"
 
 
+@pytest.mark.parametrize("rubbish", [b"\0" * 70_000 + b"\n", b"garbage\n", b"{}\n[]\n", b'{"seq":"x"}\n\0\0'])
+def test_rubbish_after_the_last_event_is_cut_off_and_the_run_goes_on(rubbish: bytes) -> None:
+    folder = made()
+    log = EventLog(folder)
+    log.append(note("whole"))
+    log.close()
+    whole = folder.events_file.read_bytes()
+    folder.events_file.write_bytes(whole + rubbish)
+    assert run_folder.last_event(folder) is None
+    log = EventLog(folder)
+    assert folder.events_file.read_bytes() == whole
+    log.append(note("next"))
+    log.close()
+    assert [json.loads(line)["seq"] for line in folder.events_file.read_bytes().splitlines()] == [1, 2]
+
+
+def test_a_broken_run_beside_it_hides_no_other() -> None:
+    folder, broken = made("good"), made("broken")
+    broken.run_file.write_text("{")
+    assert run_folder.find(folder.info().id) == folder
+    with pytest.raises(NotFoundError):
+        run_folder.find("nowhere")
+
+
 def test_a_second_worker_is_refused_with_who_holds_the_run() -> None:
     folder = made()
     worker = holder(folder)

@@ -57,7 +57,7 @@ PREVIEW: dict[str, Value] = {"preview_recordings": 1, "preview_samples": 1, "pre
 
 EFFECTS = {
     "max_epochs": Effect(value=2, seen=lambda seen: seen.epochs),
-    "max_minutes": Effect(value=1e-6, seen=lambda seen: seen.ending),
+    "max_minutes": Effect(value=1e-3, seen=lambda seen: seen.ending),
     "batch_size": Effect(value=3),
     "learning_rate": Effect(value=0.002),
     "learning_rate_schedule": Effect(value="constant"),
