@@ -56,8 +56,9 @@ if child == 0:
         os._exit(5)
     os._exit(3)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+stand_in = lock.is_heartbeat
 lock.release()
-os._exit(status)
+os._exit(status or (7 if stand_in else 0))
 """
 
 
@@ -292,6 +293,10 @@ def locks(runs: Path) -> Finding:
         return Finding(name="locks", state="problem", words=words, hint=elsewhere)
     if tried.returncode == 0:
         return Finding(name="locks", state="ok", words=f"work in {runs}")
+    if tried.returncode == 7:
+        words = f"the file system of {runs} has none: a heartbeat stands in"
+        hint = "a worker frozen for half a minute may find its run taken; DISTILL_HOME on a local disk is safer"
+        return Finding(name="locks", state="note", words=words, hint=hint)
     reason = {3: "two processes get the same lock", 4: "who holds a lock can't be asked"}.get(
         tried.returncode, _last_line(tried.stderr) or "a lock can't be taken"
     )

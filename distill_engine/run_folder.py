@@ -2,7 +2,8 @@
 
 The lock is a POSIX record lock, not flock: a forked helper doesn't inherit it, so a killed worker's run is free at
 once, and a reader can ask who holds it (F_GETLK) without ever taking it. Such a lock falls with *any* close of the
-file in its process, so only `RunLock` ever opens the file there.
+file in its process, so only `RunLock` ever opens the file there. Where the file system has no locks, a heartbeat stands
+in.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import Self
 
 import msgspec
 
-from distill_engine import atomic, home
+from distill_engine import atomic, heartbeat, home
 from distill_engine.errors import DistillError, NotFoundError
 from distill_engine.events import AnyEvent, CommandAnswered, Event, decode, encode
+from distill_engine.heartbeat import Heartbeat
 from distill_engine.names import checked_name, nearest_words
 
 RUN_FILE = "run.json"
@@ -104,6 +106,11 @@ class RunFolder:
     def lock_file(self) -> Path:
         """The file whose lock the only writer holds."""
         return self.path / "lock"
+
+    @property
+    def heartbeat_file(self) -> Path:
+        """What stands in for the lock where the file system has none."""
+        return self.path / "heartbeat"
 
     def info(self) -> RunInfo:
         """Read `run.json`.
@@ -274,19 +281,33 @@ class RunLock:
 
     def __init__(self, folder: RunFolder) -> None:
         self._descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        self._heartbeat: Heartbeat | None = None
+        if not self._locked(folder):
             os.close(self._descriptor)
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
             raise DistillError(
                 f"run {folder.name} is being trained by process {lock_holder(folder)}",
                 "wait until it ends, or end it first",
-            ) from None
+            )
+
+    def _locked(self, folder: RunFolder) -> bool:
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in heartbeat.NO_LOCKS:
+                return False
+            self._heartbeat = heartbeat.take(folder.heartbeat_file)
+            return self._heartbeat is not None
+        return True
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """Whether a heartbeat stands in for a lock that the file system hasn't got."""
+        return self._heartbeat is not None
 
     def release(self) -> None:
         """Let another process write."""
+        if self._heartbeat:
+            self._heartbeat.stop()
         os.close(self._descriptor)
 
     def __enter__(self) -> Self:
@@ -312,6 +333,10 @@ def lock_holder(folder: RunFolder) -> int | None:
         return None
     try:
         answer = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *question)))
+    except OSError as error:
+        if error.errno not in heartbeat.NO_LOCKS:
+            raise
+        return heartbeat.holder(folder.heartbeat_file)
     finally:
         os.close(descriptor)
     kind, holder = (answer[0], answer[4]) if linux else (answer[3], answer[2])
