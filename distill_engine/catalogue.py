@@ -7,7 +7,7 @@ from datetime import datetime
 
 from distill_engine.library import LibraryEntry
 from distill_engine.models.model_info import Distance, ModelInfo
-from distill_engine.words import counted, duration, shown, size
+from distill_engine.words import columns, counted, duration, shown, size
 
 _HEADINGS = ("name", "id", "recordings", "epochs", "distance", "size", "saved")
 
@@ -17,9 +17,7 @@ def table(entries: Sequence[LibraryEntry]) -> str:
     if not entries:
         return "there are no models yet: distill-engine train DATASET makes one"
     broken = [entry for entry in entries if entry.info is None]
-    rows = [_HEADINGS, *(_row(entry) for entry in entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = columns([_HEADINGS, *(_row(entry) for entry in entries)])
     return "\n".join([*lines, *(f"{shown(entry.name)} can't be used: {entry.problem}" for entry in broken)])
 
 

@@ -15,7 +15,7 @@ import msgspec
 from distill_engine.events import PreviewSaved, RunFailed, RunFinished, RunStopped, SkippedFile, WarningRaised
 from distill_engine.run_reading import Reading
 from distill_engine.run_state import RunState
-from distill_engine.words import counted, duration, shown, size
+from distill_engine.words import columns, counted, duration, shown, size
 
 DAY = 86_400.0
 LISTED = 5
@@ -125,11 +125,7 @@ def table(readings: Sequence[Reading], now: float) -> str:
     """Return the runs as aligned columns under their headings."""
     if not readings:
         return "there are no runs yet: distill-engine train DATASET makes one"
-    rows = [_HEADINGS, *(_cells(reading, now) for reading in readings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join(columns([_HEADINGS, *(_cells(reading, now) for reading in readings)]))
 
 
 def story(reading: Reading, now: float) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Sequence
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_NO_CELL_CATEGORIES = frozenset({"Mn", "Me", "Cf", "Cc"})
 
 
 def shown(name: str) -> str:
@@ -20,6 +22,27 @@ def shown(name: str) -> str:
 def encodable(name: str) -> str:
     r"""Return `name` with bytes that aren't UTF-8 written as `\xff`, the rest as it is: fit for JSON."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def cells(text: str) -> int:
+    """Return how many cells of a terminal `text` takes: two for a wide character, none for one that joins another."""
+    return len(text) if text.isascii() else sum(map(_cells_of, text))
+
+
+def cut(text: str, width: int) -> str:
+    """Return as much of the beginning of `text` as `width` cells can show."""
+    taken = 0
+    for index, character in enumerate(text):
+        taken += _cells_of(character)
+        if taken > width:
+            return text[:index]
+    return text
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return each row as a line, its cells below those of the row above."""
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -36,6 +59,16 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.category(character) in _NO_CELL_CATEGORIES:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _escaped(character: str) -> str:
