@@ -43,15 +43,23 @@ def test_a_reconstruction_has_the_length_of_what_went_in(model: ConvVAE, frames:
     assert made.isfinite().all()
 
 
+def test_only_an_evaluating_model_makes_sound() -> None:
+    training = ConvVAE(8, CONFIG.n_mels, CONFIG.time_frames)
+    with pytest.raises(AssertionError):
+        generate(training, NORMALISATION, CONFIG, seconds=1.0, seed=0)
+    with pytest.raises(AssertionError):
+        reconstruct(training, torch.zeros(2, CONFIG.n_mels, 10), NORMALISATION)
+
+
 def test_pieces_that_agree_join_into_what_they_were_cut_from() -> None:
     whole = torch.randn(2, 3, 10 + 4 * 5, generator=torch.Generator().manual_seed(0))
     pieces = whole.unfold(-1, 10, 5).permute(2, 0, 1, 3)
-    assert torch.allclose(faded_together(pieces, 5), whole, atol=1e-6)
+    assert torch.allclose(faded_together(pieces, 5, len(pieces)), whole, atol=1e-6)
 
 
 def test_a_step_between_pieces_becomes_a_slope() -> None:
     pieces = torch.stack([torch.full((1, 1, 10), float(value)) for value in (0, 1, 0)])
-    joined = faded_together(pieces, 5)[0, 0]
+    joined = faded_together(pieces, 5, len(pieces))[0, 0]
     assert joined.diff().abs().max() <= 0.21
 
 
