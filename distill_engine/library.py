@@ -21,6 +21,7 @@ from distill_engine import atomic, home
 from distill_engine.errors import DistillError, ModelFileError, NotFoundError, UsageError
 from distill_engine.models.model_info import SUFFIX, ModelInfo, read_info
 from distill_engine.names import checked_name, name_from, nearest_words
+from distill_engine.words import shown
 
 _SHORTEST_ID = 4
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -135,7 +136,7 @@ def delete(entry: LibraryEntry) -> None:
         raise _failed("deleted", entry.path, error) from None
 
 
-def import_model(source: Path, name: str = "", folder: Path | None = None) -> LibraryEntry:
+def import_model(source: Path, name: str | None = None, folder: Path | None = None) -> LibraryEntry:
     """Copy a `.distill` file into the library as `name`, else as what it is called; a taken name gets `-2`.
 
     Raises:
@@ -144,7 +145,7 @@ def import_model(source: Path, name: str = "", folder: Path | None = None) -> Li
         UsageError: `name` can't be one.
     """
     folder = folder or home.models_folder()
-    wanted = checked_name(name or name_from(source.stem))
+    wanted = name_from(source.stem) if name is None else checked_name(name)
     read_info(source)
     staged = _staged_copy(source, folder)
     try:
@@ -160,10 +161,12 @@ def export(entry: LibraryEntry, target: Path, *, overwrite: bool = False) -> Pat
 
     Raises:
         ModelFileError: the model can't be read.
-        UsageError: a file is there already, and `overwrite` wasn't asked for.
+        UsageError: a file is there already, and `overwrite` wasn't asked for; or there is no such folder.
     """
     target = target / f"{entry.name}{SUFFIX}" if target.is_dir() else target
     target = target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {shown(str(target.parent))}", "make it first, or name another place")
     read_info(entry.path)
     staged = _staged_copy(entry.path, target.parent)
     try:

@@ -42,7 +42,7 @@ def name_from(text: str) -> str:
 def nearest_words(asked: str, known: Sequence[str], what: str) -> str:
     """Return a hint that names what was probably meant, or what there is."""
     folded = {name.casefold(): name for name in known}
-    close = [folded[name] for name in difflib.get_close_matches(asked.casefold(), folded, n=3, cutoff=0.5)]
+    close = [folded[name] for name in difflib.get_close_matches(asked.casefold(), folded, n=3, cutoff=0.65)]
     if close:
         return f"did you mean {', '.join(close)}?"
     if known:

@@ -179,6 +179,10 @@ def test_imports_at_the_same_time_all_get_names_of_their_own(folder: Path, tmp_p
 def test_an_export_goes_to_a_file_or_into_a_folder(folder: Path, tmp_path: Path) -> None:
     entry = find_model("rain", folder)
     assert export(entry, tmp_path) == tmp_path / "rain.distill"
+    with pytest.raises(UsageError, match="no folder"):
+        export(entry, tmp_path / "sub" / "wet")
+    assert not (tmp_path / "sub").exists()
+    (tmp_path / "sub").mkdir()
     assert export(entry, tmp_path / "sub" / "wet") == tmp_path / "sub" / "wet.distill"
     assert (tmp_path / "sub" / "wet.distill").read_bytes() == entry.path.read_bytes()
     assert _names(tmp_path / "sub") == ["wet.distill"]
