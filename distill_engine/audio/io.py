@@ -29,6 +29,7 @@ _HEAD_BYTES = 256  # holds all chunks that libsndfile writes before the samples
 _PEAK_TIME_OFFSET = 12  # after the chunk's name, size and version
 _WRITE_FRAMES = 1 << 14  # libsndfile crashes the process on one long Ogg write (60 s)
 _WRITABLE = {"wav": "FLOAT", "flac": "PCM_24", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
+WRITABLE_FORMATS = tuple(_WRITABLE)
 _MOST_CHANNELS = {"wav": 1024, "flac": 8, "ogg": 255, "mp3": 2}
 _FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
 
