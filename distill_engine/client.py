@@ -228,7 +228,7 @@ def _sender() -> str:
     return f"{os.environ.get('USER') or os.getuid()}@{socket.gethostname()}"
 
 
-async def start_run(plan: Plan, name: str = "") -> RunFolder:
+async def start_run(plan: Plan, name: str | None = None) -> RunFolder:
     """Make the plan's run and a worker of its own for it; return once the run has begun.
 
     Raises:

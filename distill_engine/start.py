@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from distill_engine import home, run_folder
 from distill_engine.datasets import Scan, describe, plain_data, scan
-from distill_engine.errors import ConfigError, DatasetError, ModelFileError
+from distill_engine.errors import ConfigError, DatasetError, DistillError, ModelFileError, UsageError
 from distill_engine.events import RunFinished
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, name_from
@@ -21,14 +22,42 @@ from distill_engine.training.estimate import Estimate, estimate
 from distill_engine.training.presets import preset_config
 from distill_engine.words import counted, shown, size
 
+
+@dataclass(frozen=True, kw_only=True)
+class FixedSettings:
+    """Settings that stay what they are for the whole of a run: those named, and all in the groups named."""
+
+    keys: frozenset[str] = frozenset()
+    groups: tuple[str, ...] = ()
+    reason: str
+    instead: str
+
+    def hold(self, key: str) -> bool:
+        """Tell whether a setting is one of them."""
+        return key in self.keys or key.startswith(tuple(f"{group}." for group in self.groups))
+
+
+_ANOTHER_RUN = "distill-engine train with --from goes on from the run's model in a new run, with other settings"
+
 FIXED_WITHIN_A_RUN = (
-    "latent_dim",
-    "complex_spectrogram.n_fft",
-    "complex_spectrogram.hop_length",
-    "complex_spectrogram.n_mels",
-    "complex_spectrogram.if_masking_threshold",
+    FixedSettings(
+        keys=frozenset({"latent_dim"}),
+        groups=("complex_spectrogram",),
+        reason="another one would make another model",
+        instead="distill-engine train begins a new run with it",
+    ),
+    FixedSettings(
+        keys=frozenset({"seed", "val_fraction", "num_processes", "batch_size"}),
+        groups=("augmentation",),
+        reason="it decides what an epoch consists of, and the run may stand in the middle of one",
+        instead=_ANOTHER_RUN,
+    ),
+    FixedSettings(
+        groups=("loss",),
+        reason="the best epoch is found by comparing losses, and these would no longer compare",
+        instead=_ANOTHER_RUN,
+    ),
 )
-"""Settings that the weights depend on: other ones would make another model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +93,14 @@ def plan_run(
     Raises:
         ConfigError: the settings can't be used.
         DatasetError: the folder can't be listed, or nothing in it can be trained on.
+        UsageError: the folder's path, or the model's, isn't text.
         NotFoundError: there is no model of the name to go on from.
         StopRequestedError: as `should_stop` asked.
     """
     _laid_over(TrainingConfig(), wishes)  # a wrong setting is told before a long scan, not after
     model = find_model(wishes.start_from) if wishes.start_from else None
+    for path in (dataset, *([model.path] if model else [])):
+        _check_name_is_text(path.resolve())
     found = scan(dataset, cache=home.cache_folder(), on_progress=on_progress, should_stop=should_stop)
     if not found.used:
         raise DatasetError(*_nothing_to_train_on(found))
@@ -83,14 +115,26 @@ def plan_run(
     )
 
 
-def new_run(plan: Plan, name: str = "") -> RunFolder:
+def new_run(plan: Plan, name: str | None = None) -> RunFolder:
     """Make the plan's run folder, ready for a worker; without a name it gets the dataset's.
 
     Raises:
         UsageError: the name can't be one.
+        DistillError: the folder can't be written; nothing of it is left.
     """
     dataset = plan.scan.folder.resolve()
-    folder = run_folder.create(checked_name(name) if name else name_from(shown(dataset.name)))
+    folder = run_folder.create(name_from(shown(dataset.name)) if name is None else checked_name(name))
+    try:
+        _fill(folder, plan, dataset)
+    except BaseException as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise DistillError(f"{folder.path} can't be written: {error.strerror}", "see DISTILL_HOME") from None
+        raise
+    return folder
+
+
+def _fill(folder: RunFolder, plan: Plan, dataset: Path) -> None:
     save_config(folder.config_file, plan.config)
     folder.write_info(
         RunInfo(
@@ -104,7 +148,6 @@ def new_run(plan: Plan, name: str = "") -> RunFolder:
             versions=run_folder.versions(),
         )
     )
-    return folder
 
 
 def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
@@ -121,17 +164,22 @@ def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
 def _prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
     config = load_config(folder.config_file, TrainingConfig())
     changed = apply_settings(config, settings)
-    for key in FIXED_WITHIN_A_RUN:
-        if get(changed, key) != get(config, key):
-            raise ConfigError(
-                f"{key} can't change within a run", "start a new run, with --from to go on from a model", key
-            )
+    _refuse_what_is_fixed(config, changed)
     last = run_folder.last_event(folder)
     if isinstance(last, RunFinished) and (last.epoch >= changed.max_epochs or changed == config):
         return False
     if changed != config:
         save_config(folder.config_file, changed)
     return True
+
+
+def _refuse_what_is_fixed(config: TrainingConfig, changed: TrainingConfig) -> None:
+    for key in declarations():
+        if get(changed, key) == get(config, key):
+            continue
+        for fixed in FIXED_WITHIN_A_RUN:
+            if fixed.hold(key):
+                raise ConfigError(f"{key} can't change within a run: {fixed.reason}", fixed.instead, key)
 
 
 def describe_plan(plan: Plan) -> str:
@@ -160,6 +208,17 @@ def plan_data(plan: Plan) -> dict[str, object]:
         "config": {key: get(plan.config, key) for key in declarations()},
         "estimate": dataclasses.asdict(plan.estimate),
     }
+
+
+def _check_name_is_text(path: Path) -> None:
+    """Refuse a path that a run couldn't tell where it is: what a run writes is JSON, in UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the path {shown(str(path))} isn't text in UTF-8, so a run can't keep it",
+            "give the folder or file a name that is",
+        ) from None
 
 
 def _laid_over(config: TrainingConfig, wishes: Wishes) -> TrainingConfig:
