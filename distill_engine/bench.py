@@ -27,7 +27,7 @@ from distill_engine.training.meter import StepMeter
 from distill_engine.training.state import TrainingState, fresh_state
 from distill_engine.training.step import StepResult, train_step
 
-ROUNDS = 5
+ROUNDS = 6
 EPOCHS_A_TURN = 4
 """Long enough, about a dozen steps, that a hiccup of the machine is a small part of a turn."""
 
@@ -41,17 +41,15 @@ class BenchResult:
     threads: int
     bare_pieces_per_second: float
     loop_pieces_per_second: float
+    ratio: float
+    """The share of the bare step's speed that the loop keeps: the median of what each round alone comes to."""
+
     event_share: float
     """What writing a step's event takes, of the time a bare step takes."""
 
-    @property
-    def ratio(self) -> float:
-        """The share of the bare step's speed that the loop keeps."""
-        return self.loop_pieces_per_second / self.bare_pieces_per_second
-
     def as_data(self) -> dict[str, object]:
         """Return the result for JSON."""
-        return dataclasses.asdict(self) | {"ratio": self.ratio}
+        return dataclasses.asdict(self)
 
     def in_words(self) -> str:
         """Return the result as four lines."""
@@ -61,6 +59,14 @@ class BenchResult:
             f"ratio      {self.ratio:9.3f}\n"
             f"event      {100 * self.event_share:9.3f} % of a step"
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Round:
+    """Seconds that one turn of each took, right after each other."""
+
+    bare: float
+    loop: float
 
 
 def measure() -> BenchResult:
@@ -90,8 +96,9 @@ def _measure(scratch: Path) -> BenchResult:
         )
 
     bare()  # the first steps of a process also allocate and choose kernels
-    rounds = [(_seconds(bare), _seconds(loop)) for _ in range(ROUNDS)]
-    step_seconds = statistics.median(seconds for seconds, _ in rounds) / (EPOCHS_A_TURN * loader.batches_per_epoch)
+    rounds = [_round(bare, loop, loop_first=bool(number % 2)) for number in range(ROUNDS)]
+    bare_seconds = statistics.median(one.bare for one in rounds)
+    step_seconds = bare_seconds / (EPOCHS_A_TURN * loader.batches_per_epoch)
     event_seconds = _seconds_of_an_event(log)
     log.close()
     pieces = EPOCHS_A_TURN * loader.pieces_per_epoch
@@ -99,10 +106,20 @@ def _measure(scratch: Path) -> BenchResult:
         device=config.device,
         precision=config.precision,
         threads=torch.get_num_threads(),
-        bare_pieces_per_second=pieces / statistics.median(seconds for seconds, _ in rounds),
-        loop_pieces_per_second=pieces / statistics.median(seconds for _, seconds in rounds),
+        bare_pieces_per_second=pieces / bare_seconds,
+        loop_pieces_per_second=pieces / statistics.median(one.loop for one in rounds),
+        ratio=statistics.median(one.bare / one.loop for one in rounds),
         event_share=event_seconds / step_seconds,
     )
+
+
+def _round(bare: Callable[[], None], loop: Callable[[], None], *, loop_first: bool) -> Round:
+    """Take one turn of each, in the order asked for: a machine that slows down must not always slow the same."""
+    if loop_first:
+        loop_seconds, bare_seconds = _seconds(loop), _seconds(bare)
+    else:
+        bare_seconds, loop_seconds = _seconds(bare), _seconds(loop)
+    return Round(bare=bare_seconds, loop=loop_seconds)
 
 
 def _bare(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> Callable[[], None]:
