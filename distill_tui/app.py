@@ -39,7 +39,8 @@ class DistillApp(App[None]):
     def compose(self) -> ComposeResult:
         """Lay out the welcome and the keys."""
         with VerticalScroll():
-            yield Static(WELCOME.format(models=_counted("model", len(api.list_models())), runs=_runs()))
+            models, runs = len(api.list_models()), len(api.list_runs())
+            yield Static(WELCOME.format(models=api.counted(models, "model"), runs=api.counted(runs, "run")))
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -48,14 +49,6 @@ class DistillApp(App[None]):
         for theme in themes:
             self.register_theme(theme)
         self.theme = themes[0].name
-
-
-def _runs() -> str:
-    return _counted("run", len(api.list_runs()))
-
-
-def _counted(noun: str, count: int) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def main() -> None:
