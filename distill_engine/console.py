@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import shutil
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol, TextIO
 
+from distill_engine.errors import ConfigError
 from distill_engine.events import (
     CheckpointSaved,
+    CommandAnswered,
     EpochDone,
     Event,
     PreprocessDone,
@@ -22,18 +24,25 @@ from distill_engine.events import (
     PreviewSaved,
     RunFailed,
     RunFinished,
+    RunPaused,
     RunRestarted,
     RunStarted,
     RunStopped,
+    RunUnpaused,
     StepDone,
     WarningRaised,
     encode,
 )
-from distill_engine.words import counted, duration, shown, size
+from distill_engine.run_folder import RunFolder
+from distill_engine.training.config import TrainingConfig
+from distill_engine.training.config_file import load_config
+from distill_engine.words import cells, counted, cut, duration, shown, size
 
-BAR_WIDTH = 20
+BAR_WIDTH, LEAST_BAR = 20, 6
 REDRAWS_PER_SECOND = 10
-_SIGNALS = {"SIGINT": "Ctrl+C", "SIGHUP": "the end of the terminal", "SIGTERM": "the system"}
+SILENT_SECONDS = 60.0
+USUAL_WIDTH = 80
+_CLEAR = "\r\x1b[K"
 
 
 class View(Protocol):
@@ -61,36 +70,69 @@ class JsonView:
 
 
 class Lines:
-    """Writes what happened as plain lines, and nothing else: for logs and pipes."""
+    """Writes what happened as plain lines, and nothing else: for logs and pipes.
 
-    def __init__(self, stream: TextIO) -> None:
+    It writes one at least for every minute of a run's own time, so that one sees that it lives.
+    """
+
+    def __init__(self, stream: TextIO, most_seconds: float = 0.0) -> None:
         self._stream: TextIO | None = stream
         self._steps_per_epoch = 0
         self._max_epochs = 0
+        self._validation = ""
+        self._left = TimeLeft(most_seconds)
+        self._told_at = 0.0
 
     def show(self, event: Event) -> None:
-        """Write the event's line, where it has one."""
+        """Write the event's lines, where it has any."""
         self._note(event)
-        for line in self._lines(event):
+        lines = self._lines(event)
+        self._told_at = self._told_at or event.time
+        if not lines and event.time - self._told_at >= SILENT_SECONDS:
+            lines = self._sign_of_life(event)
+        for line in lines:
+            self._told_at = event.time
             self._write(line + "\n")
 
     def _note(self, event: Event) -> None:
+        self._left.note(event)
         match event:
             case RunStarted() | RunRestarted():
                 self._max_epochs = event.max_epochs
             case PreprocessDone():
                 self._steps_per_epoch = event.steps_per_epoch
+            case EpochDone():
+                self._validation = _validation(event)
 
     def _lines(self, event: Event) -> list[str]:
         return [self._epoch(event)] if isinstance(event, EpochDone) else in_words(event)
 
+    def _sign_of_life(self, event: Event) -> list[str]:
+        match event:
+            case StepDone():
+                left = self._time_left(event)
+                return [", ".join([*self._position(event), f"loss {_loss(event.loss)}", _rate(event), *left])]
+            case PreprocessProgress():
+                return [f"{event.stage} {event.done:,}/{event.total:,}"]
+            case _:
+                return []
+
     def _epoch(self, event: EpochDone) -> str:
-        validation = f", validation {_loss(event.validation_loss)}" if event.validation_loss is not None else ""
-        best = " (best)" if event.best else ""
-        return (
-            f"epoch {event.epoch:,}/{self._max_epochs:,}, step {event.step:,}: "
-            f"loss {_loss(event.train_loss)}{validation}{best}, {duration(event.seconds_left)} left"
-        )
+        parts = [f"loss {_loss(event.train_loss)}", _validation(event), f"{duration(event.seconds_left)} left"]
+        told = ", ".join(part for part in parts if part)
+        best = "; the best so far" if event.best else ""
+        return f"epoch {event.epoch:,}/{self._max_epochs:,}, step {event.step:,}: {told}{best}"
+
+    def _position(self, event: StepDone) -> list[str]:
+        return [f"epoch {event.epoch:,}/{self._max_epochs:,}", f"step {event.step:,}/{self._total_steps:,}"]
+
+    def _time_left(self, event: StepDone) -> list[str]:
+        left = self._left.seconds(event, self._total_steps)
+        return [] if left is None else [f"{duration(left)} left"]
+
+    @property
+    def _total_steps(self) -> int:
+        return self._max_epochs * self._steps_per_epoch
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -105,69 +147,124 @@ class Lines:
 class Terminal(Lines):
     """Draws one status line over and over; what should stay on the screen is written above it."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, most_seconds: float = 0.0) -> None:
+        super().__init__(stream, most_seconds)
         unicode = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
         self._full, self._empty, self._dot = ("━", "─", " · ") if unicode else ("#", ".", " | ")
-        self._drawn_at = 0.0
-        self._validation = ""
+        self._draw_at = 0.0
 
     def show(self, event: Event) -> None:
         """Draw the event into the status line, or write it above."""
         self._note(event)
         match event:
             case PreprocessProgress():
-                self._draw(
-                    f"{event.stage} {self._bar(event.done, event.total)} {event.done}/{event.total}  {event.file}"
-                )
+                self._draw(lambda width: self._progress(event, width))
             case StepDone():
-                self._draw(self._status(event))
-            case EpochDone():
-                validation = event.validation_loss
-                self._validation = "" if validation is None else f" (validation {_loss(validation)})"
-                self._left, self._left_at = event.seconds_left, time.monotonic()
-            case CheckpointSaved():
+                self._draw(lambda width: self._status(event, width))
+            case EpochDone() | CheckpointSaved():
                 pass
             case _:
                 for line in self._lines(event):
-                    self._write(f"\r\x1b[K{line}\n")
-
-    _left: float | None = None
-    _left_at = 0.0
-
-    def _status(self, event: StepDone) -> str:
-        total = self._max_epochs * self._steps_per_epoch
-        left = ""
-        if self._left is not None:
-            left = f"{self._dot}{duration(max(0.0, self._left - (time.monotonic() - self._left_at)))} left"
-        return (
-            f"epoch {event.epoch:,}/{self._max_epochs:,}{self._dot}step {event.step:,}/{total:,} "
-            f"{self._bar(event.step, total)} loss {_loss(event.loss)}{self._validation}{self._dot}"
-            f"{event.pieces_per_second:,.0f} pieces/s{left}"
-        )
-
-    def _bar(self, done: int, total: int) -> str:
-        filled = round(BAR_WIDTH * min(1.0, done / total)) if total else 0
-        return self._full * filled + self._empty * (BAR_WIDTH - filled)
+                    self._write(f"{_CLEAR}{line}\n")
 
     def clear(self) -> None:
         """Take the status line away."""
-        self._write("\r\x1b[K")
+        self._write(_CLEAR)
 
-    def _draw(self, text: str) -> None:
+    def _progress(self, event: PreprocessProgress, width: int) -> str:
+        count = f"{event.done:,}/{event.total:,}"
+        bar = self._bar(event.done, event.total, min(BAR_WIDTH, width // 4))
+        return f"{event.stage} {bar} {count}  {shown(event.file)}"
+
+    def _status(self, event: StepDone, width: int) -> str:
+        """Return what fits: losses, rate and time left before the bar and the steps, and those in the words they need.
+
+        The bar takes the room that is left over.
+        """
+        epoch, step = self._position(event)
+        losses = [f"loss {_loss(event.loss)}", *([self._validation] if self._validation else [])]
+        rate, left = _rate(event), self._time_left(event)
+        for parts in (
+            [epoch, step, *losses, rate, *left],
+            [epoch, *losses, rate, *left],
+            [epoch, *losses, rate.replace("pieces/s", "p/s"), *left],
+        ):
+            spare = width - cells(self._dot.join(parts))
+            if spare >= 0:
+                break
+        if spare > LEAST_BAR:
+            parts[0] += " " + self._bar(event.step, self._total_steps, min(BAR_WIDTH, spare - 1))
+        return self._dot.join(parts)
+
+    def _bar(self, done: int, total: int, width: int) -> str:
+        filled = round(width * min(1.0, done / total)) if total else 0
+        return self._full * filled + self._empty * (width - filled)
+
+    def _draw(self, line: Callable[[int], str]) -> None:
+        """Draw the line that is made for a width, unless the last was drawn just now."""
         now = time.monotonic()
-        if now - self._drawn_at < 1 / REDRAWS_PER_SECOND:
+        if now < self._draw_at or self._stream is None:
             return
-        self._drawn_at = now
-        width = shutil.get_terminal_size().columns - 1
-        self._write(f"\r\x1b[K{shown(text)[:width]}")
+        self._draw_at = now + 1 / REDRAWS_PER_SECOND
+        width = _width(self._stream)
+        self._write(_CLEAR + cut(line(width), width))
 
 
-def view_for(*, json: bool) -> View:
-    """Return the view that fits: JSON lines on stdout where asked for, else words on stderr."""
+class TimeLeft:
+    """How long a run still takes, by its events' own times, so that a run told afterwards is told as it was.
+
+    The end of an epoch says so; before the first of a stretch it is reckoned from the stretch's own steps.
+    """
+
+    def __init__(self, most_seconds: float = 0.0) -> None:
+        """Take the longest a run may train; 0 for no limit."""
+        self._most_seconds = most_seconds
+        self._begun: StepDone | None = None
+        self._foreseen: EpochDone | None = None
+        self._paused_at = 0.0
+        self._paused = 0.0
+
+    def note(self, event: Event) -> None:
+        """Take in what the next events are to be judged by."""
+        match event:
+            case RunStarted() | RunRestarted():
+                self._begun, self._foreseen, self._paused = None, None, 0.0
+            case StepDone() if self._begun is None:
+                self._begun = event
+            case EpochDone():
+                self._foreseen, self._paused = event, 0.0
+            case RunPaused():
+                self._paused_at = event.time
+            case RunUnpaused():
+                self._paused += event.time - self._paused_at
+
+    def seconds(self, event: StepDone, total_steps: int) -> float | None:
+        """Return how long the run takes from this step on, None where nothing tells yet."""
+        if self._foreseen is not None:
+            return max(0.0, self._foreseen.seconds_left - (event.time - self._foreseen.time - self._paused))
+        if self._begun is None or event.step <= self._begun.step or not total_steps:
+            return None
+        passed = max(0.0, event.time - self._begun.time - self._paused)
+        left = passed / (event.step - self._begun.step) * max(0, total_steps - event.step)
+        return max(0.0, min(left, self._most_seconds - passed)) if self._most_seconds else left
+
+
+def view_for(*, json: bool, most_seconds: float = 0.0) -> View:
+    """Return the view that fits: JSON lines on stdout where asked for, else words on stderr.
+
+    `most_seconds` is the longest the run may train, 0 for no limit.
+    """
     if json:
         return JsonView(sys.stdout.buffer)
-    return Terminal(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+    return (Terminal if sys.stderr.isatty() else Lines)(sys.stderr, most_seconds)
+
+
+def most_seconds(folder: RunFolder) -> float:
+    """Return the longest a run may train by its own configuration; 0 where there is no limit, or it can't be read."""
+    try:
+        return 60 * load_config(folder.config_file, TrainingConfig()).max_minutes
+    except ConfigError:
+        return 0.0
 
 
 @contextlib.contextmanager
@@ -234,21 +331,63 @@ def _(event: WarningRaised) -> list[str]:
 
 
 @in_words.register
+def _(event: CommandAnswered) -> list[str]:
+    match event.answer:
+        case "done":
+            return [f"{event.command}: {event.words}"]
+        case "refused":
+            return [f"{event.command} refused: {event.words}"]
+        case _:
+            return []
+
+
+@in_words.register
+def _(event: RunPaused) -> list[str]:
+    return [f"paused by {shown(event.reason)} after step {event.step:,}"]
+
+
+@in_words.register
+def _(event: RunUnpaused) -> list[str]:
+    return [f"going on after step {event.step:,}"]
+
+
+@in_words.register
 def _(event: RunStopped) -> list[str]:
+    by = "ctrl+c" if event.reason == "SIGINT" else shown(event.reason)
     saved = f", saved in {event.checkpoint}" if event.checkpoint else "; there was nothing to save yet"
-    return [f"stopped by {_SIGNALS.get(event.reason, event.reason)} after step {event.step:,}{saved}"]
+    return [f"stopped by {by} after step {event.step:,}{saved}", *_model(event.model)]
 
 
 @in_words.register
 def _(event: RunFinished) -> list[str]:
     best = f"best was epoch {event.best_epoch:,} with a loss of {_loss(event.best_loss)}"
-    return [f"finished after epoch {event.epoch:,}, {event.reason}; {best}", f"model {shown(event.model)}"]
+    return [f"finished after epoch {event.epoch:,}, {event.reason}; {best}", *_model(event.model)]
 
 
 @in_words.register
 def _(event: RunFailed) -> list[str]:
-    return [f"failed: {event.message}", *(f"  {line}" for line in event.hint.splitlines())]
+    return [f"failed: {event.message}", *(f"  {line}" for line in event.hint.splitlines()), *_model(event.model)]
+
+
+def _model(path: str) -> list[str]:
+    return [f"model {shown(path)}"] if path else []
+
+
+def _validation(event: EpochDone) -> str:
+    return "" if event.validation_loss is None else f"validation {_loss(event.validation_loss)}"
+
+
+def _rate(event: StepDone) -> str:
+    return f"{event.pieces_per_second:,.0f} pieces/s"
 
 
 def _loss(loss: float | None) -> str:
     return "not finite" if loss is None else f"{loss:.4g}"
+
+
+def _width(stream: TextIO) -> int:
+    """Return how many cells a line of the terminal holds but for the last, behind which some begin a new line."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH) - 1
+    except (OSError, ValueError):
+        return USUAL_WIDTH - 1

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import numpy as np
 import numpy.typing as npt
 
 from distill_engine import home
 from distill_engine.audio.io import write_recording
-from distill_engine.console import view_for
 from distill_engine.errors import DistillError
-from distill_engine.events import Event, PreviewSaved, RunFinished
+from distill_engine.events import RunFinished
 from distill_engine.library import find_model
 from distill_engine.rendering import Request, render
 from distill_engine.run_folder import RunFolder
+from distill_engine.run_reading import read
 from distill_engine.start import Wishes, new_run, plan_run
 from distill_engine.words import size
-from distill_engine.worker import work
 
 RATE = 48_000
 SECONDS = 3.0
@@ -38,8 +36,8 @@ SETTINGS = (
 )
 
 
-def run_demo() -> int:
-    """Do all that a first user would, and say where the results are; return the exit status.
+def new_demo_run(say: Callable[[str], None]) -> RunFolder:
+    """Make up recordings and a run for them, saying where they are.
 
     Raises:
         DistillError: there isn't room enough on disk.
@@ -47,19 +45,31 @@ def run_demo() -> int:
     _check_room()
     folder = home.data_folder() / "demo-recordings"
     write_recordings(folder)
-    _say(f"{len(_VOICES)} recordings made up in {folder}")
-    run = new_run(plan_run(folder, Wishes(settings=SETTINGS)), "demo")
-    heard: list[Event] = []
-    view = view_for(json=False)
+    say(f"{len(_VOICES)} recordings made up in {folder}")
+    return new_run(plan_run(folder, Wishes(settings=SETTINGS)), "demo")
 
-    def show(event: Event) -> None:
-        heard.append(event)
-        view.show(event)
 
-    status = work(run, show)
-    if status == 0:
-        _tell_what_to_hear(run, heard)
-    return status
+def what_to_hear(run: RunFolder) -> str:
+    """Write a new sound of the run's model, and return in words where that and the rest is to be heard."""
+    state = read(run).state
+    preview, ending = state.last_preview, state.ending
+    if not isinstance(ending, RunFinished):
+        return "no step was taken within the demo's minute: this machine is very slow for training"
+    model = find_model(ending.model)
+    (sample,) = render(model, Request(duration=4.0, out=run.path))
+    heard = [("new sound", sample), ("model", model.path)]
+    if preview and preview.recordings:
+        first = preview.recordings[0]
+        heard = [("original", run.path / first.original), ("reconstruction", run.path / first.reconstruction), *heard]
+    return "\n".join(
+        [
+            "",
+            *(f"{what:15} {path}" for what, path in heard),
+            "",
+            "a minute only shows that all works; with recordings of your own:",
+            "  distill-engine train FOLDER",
+        ]
+    )
 
 
 def write_recordings(folder: Path) -> None:
@@ -79,26 +89,6 @@ def _check_room() -> None:
             f"the demo needs {size(ROOM_NEEDED)} on disk, and {place} has {size(free)}",
             "free some room, or let DISTILL_HOME name a folder with more",
         )
-
-
-def _tell_what_to_hear(run: RunFolder, heard: list[Event]) -> None:
-    preview = next(event for event in reversed(heard) if isinstance(event, PreviewSaved))
-    finished = next(event for event in heard if isinstance(event, RunFinished))
-    model = find_model(finished.model)
-    for path in render(model, Request(duration=4.0, out=run.path)):
-        sample = path
-    _say("")
-    _say(f"original        {run.path / preview.recordings[0].original}")
-    _say(f"reconstruction  {run.path / preview.recordings[0].reconstruction}")
-    _say(f"new sound       {sample}")
-    _say(f"model           {model.path}")
-    _say("")
-    _say("a minute only shows that all works; with recordings of your own:")
-    _say("  distill-engine train FOLDER")
-
-
-def _say(text: str) -> None:
-    click.echo(text, file=sys.stderr)
 
 
 def _time() -> npt.NDArray[np.float64]:

@@ -1,16 +1,17 @@
-"""Commands about the machine: what it can do for Distill, and what the cache takes of it."""
+"""Commands about the machine: what it can do for Distill, how fast it is, and what the cache takes of it."""
 
 from __future__ import annotations
 
 import json as json_module
+import sys
 
 import click
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+from distill_engine.commands.shared import as_json_option, say
 
 
 @click.command()
-@_as_json
+@as_json_option
 def doctor(as_json: bool) -> None:
     """Say what this machine and terminal can do for Distill, and what to do where they fall short."""
     import msgspec
@@ -25,7 +26,7 @@ def doctor(as_json: bool) -> None:
 
 
 @click.group(invoke_without_command=True)
-@_as_json
+@as_json_option
 @click.pass_context
 def cache(context: click.Context, as_json: bool) -> None:
     """Say what the cache of spectrograms takes; `cache clear` empties it."""
@@ -51,4 +52,27 @@ def cache_clear() -> None:
     from distill_engine.words import counted, size
 
     removed = clear_cache(home.cache_folder())
-    click.echo(f"removed {counted(removed.files, 'file')}, {size(removed.bytes)}", err=True)
+    say(f"removed {counted(removed.files, 'file')}, {size(removed.bytes)}")
+
+
+@click.command()
+@as_json_option
+def bench(as_json: bool) -> None:
+    """Measure how fast this machine trains."""
+    from distill_engine.bench import measure
+
+    result = measure()
+    click.echo(json_module.dumps(result.as_data()) if as_json else result.in_words())
+
+
+@click.command()
+def demo() -> None:
+    """Try all of it on made-up sounds, in under two minutes."""
+    from distill_engine.commands.foreground import work
+    from distill_engine.demo import new_demo_run, what_to_hear
+
+    run = new_demo_run(say)
+    status = work(run, as_json=False)
+    if status == 0:
+        say(what_to_hear(run))
+    sys.exit(status)

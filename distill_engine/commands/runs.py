@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from distill_engine.commands.shared import FiniteRange, agreed, as_json_option, say
 from distill_engine.errors import DistillError
+from distill_engine.words import shown
 
 if TYPE_CHECKING:
     from distill_engine.events import AnyCommand, CommandAnswered, Event
@@ -23,13 +25,11 @@ LET_GO_SECONDS = 10.0
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-
 
 def _deadline(command: F) -> F:
     return click.option(
         "--timeout",
-        type=click.FloatRange(0.1),
+        type=FiniteRange(0.1),
         default=DEADLINE_SECONDS,
         show_default=True,
         help="Seconds to wait for the answer.",
@@ -37,7 +37,7 @@ def _deadline(command: F) -> F:
 
 
 @click.command()
-@_as_json
+@as_json_option
 def runs(as_json: bool) -> None:
     """List the runs, the newest first."""
     import msgspec
@@ -54,7 +54,7 @@ def runs(as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@_as_json
+@as_json_option
 def show(name: str, as_json: bool) -> None:
     """Tell RUN in sentences: how far, how good, what was saved and wrong, what changed since yesterday, what next."""
     import msgspec
@@ -72,7 +72,7 @@ def show(name: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@_as_json
+@as_json_option
 def follow(name: str, as_json: bool) -> None:
     """Show what RUN did from its beginning on and what it does, until it ends."""
     from distill_engine import run_folder
@@ -80,9 +80,9 @@ def follow(name: str, as_json: bool) -> None:
 
     folder = run_folder.find(name)
     try:
-        last = asyncio.run(_followed(folder, _shower(as_json)))
+        last = asyncio.run(_followed(folder, _shower(folder, as_json)))
     except KeyboardInterrupt:
-        click.echo(f"\nrun {folder.name} goes on", err=True)
+        say(f"\nrun {shown(folder.name)} goes on")
         sys.exit(130)
     if isinstance(last, RunFailed):
         sys.exit(1)
@@ -101,10 +101,10 @@ def stop(name: str, now: bool, timeout: float) -> None:
 
     folder = run_folder.find(name)
     if lock_holder(folder) is None:
-        click.echo(_how_it_ended(folder), err=True)
+        say(_how_it_ended(folder))
         return
     try:
-        answer = _ordered(folder, StopNow if now else Stop, timeout)
+        answer = _answer(folder, StopNow if now else Stop, timeout)
     except NotRunningError:
         _end_as_wished(folder)
         return
@@ -115,7 +115,7 @@ def stop(name: str, now: bool, timeout: float) -> None:
     if answer.answer == "refused":
         _end_as_wished(folder)
     else:
-        _tell_done(folder, answer)
+        tell_done(folder, answer)
 
 
 @click.command()
@@ -148,10 +148,10 @@ def delete(name: str, yes: bool) -> None:
 
     folder = run_folder.find(name)
     run_removal.refuse_living(folder)
-    if not yes:
-        click.confirm(f"Delete {folder.path} ({size(run_removal.size_of(folder))})?", abort=True, err=True)
+    if not yes and not agreed(f"delete {shown(str(folder.path))}, {size(run_removal.size_of(folder))}?"):
+        raise DistillError(f"{shown(folder.name)} was not deleted", "--yes deletes it without asking")
     run_removal.remove(folder)
-    click.echo(f"deleted {folder.name}", err=True)
+    say(f"deleted {shown(folder.name)}")
 
 
 async def _followed(folder: RunFolder, show_events: Callable[[list[Event]], None]) -> Event | None:
@@ -166,8 +166,8 @@ async def _followed(folder: RunFolder, show_events: Callable[[list[Event]], None
     return last
 
 
-def _shower(as_json: bool) -> Callable[[list[Event]], None]:
-    from distill_engine.console import view_for
+def _shower(folder: RunFolder, as_json: bool) -> Callable[[list[Event]], None]:
+    from distill_engine.console import most_seconds, view_for
     from distill_engine.events import encode
 
     def write(events: list[Event]) -> None:
@@ -176,7 +176,7 @@ def _shower(as_json: bool) -> Callable[[list[Event]], None]:
 
     if as_json:
         return write
-    view = view_for(json=False)
+    view = view_for(json=False, most_seconds=most_seconds(folder))
 
     def show_each(events: list[Event]) -> None:
         for event in events:
@@ -186,28 +186,37 @@ def _shower(as_json: bool) -> Callable[[list[Event]], None]:
 
 
 def _order(name: str, kind: type[AnyCommand], timeout: float) -> None:
-    """Give an order and tell what came of it."""
+    """Give an order to the run of that name, and tell what came of it."""
     from distill_engine import run_folder
 
     folder = run_folder.find(name)
-    answer = _ordered(folder, kind, timeout)
+    tell_done(folder, ordered(folder, kind, timeout))
+
+
+def ordered(folder: RunFolder, kind: type[AnyCommand], timeout: float = DEADLINE_SECONDS) -> CommandAnswered:
+    """Give an order and return the answer once it is carried out.
+
+    Raises:
+        DistillError: it was refused, with the reason; or there was no answer.
+    """
+    answer = _answer(folder, kind, timeout)
     if answer.answer == "refused":
-        raise DistillError(f"run {folder.name} refused {answer.command}: {answer.words}")
-    _tell_done(folder, answer)
+        raise DistillError(f"run {shown(folder.name)} refused {answer.command}: {answer.words}")
+    return answer
 
 
-def _ordered(folder: RunFolder, kind: type[AnyCommand], timeout: float) -> CommandAnswered:
+def _answer(folder: RunFolder, kind: type[AnyCommand], timeout: float) -> CommandAnswered:
     from distill_engine import client
 
     def on_heard(answer: CommandAnswered) -> None:
-        click.echo(f"run {folder.name} heard {answer.command}", err=True)
+        say(f"run {shown(folder.name)} heard {answer.command}")
 
     return asyncio.run(client.command(folder, kind, timeout, on_heard=on_heard))
 
 
-def _tell_done(folder: RunFolder, answer: CommandAnswered) -> None:
+def tell_done(folder: RunFolder, answer: CommandAnswered) -> None:
     """Say what was done, and print where what was saved lies."""
-    click.echo(f"done: {answer.words}", err=True)
+    say(f"done: {answer.words}")
     if answer.path:
         click.echo(folder.path / answer.path)
 
@@ -230,7 +239,7 @@ def _end_as_wished(folder: RunFolder) -> None:
     from distill_engine.run_reading import outline
 
     if outline(folder).state.phase in ("stopped", "finished"):
-        click.echo(_how_it_ended(folder), err=True)
+        say(_how_it_ended(folder))
         return
     raise DistillError(_how_it_ended(folder), f"distill-engine show {shlex.quote(folder.name)} tells more")
 

@@ -264,7 +264,7 @@ def test_on_a_terminal_progress_is_drawn_over_one_line(program: Program, dataset
         assert process.wait(TIMEOUT) == 0
     assert "Traceback" not in drawn
     assert drawn.count("\r\x1b[K") > drawn.count("\n")
-    assert re.search(r"\r\x1b\[Kepoch \d/4 · step \d+/16 ", drawn)
+    assert re.search(r"\r\x1b\[Kepoch \d/4 [━─]+ · step \d+/16 · loss ", drawn)
     assert drawn.rstrip().endswith(f"model {program.model(dataset.name)}")
 
 
@@ -568,8 +568,8 @@ def test_a_finished_run_says_so_and_can_be_made_longer(trained: Trained, tmp_pat
         assert (result.status, result.out) == (0, "")
         assert result.err == "run a has finished; --set max_epochs=N or max_minutes=N lets it go on\n"
         message, hint = program.run("resume", "a", "--set=latent_dim=9").refusal(2)
-        assert message == "latent_dim can't change within a run"
-        assert "--from" in hint
+        assert message == "latent_dim can't change within a run: another one would make another model"
+        assert "new run" in hint
         assert len(program.events("a")) == events
 
         assert program.run("resume", "a", "--set=max_epochs=5").status == 0
@@ -660,9 +660,12 @@ def test_the_version_is_told(program: Program) -> None:
 
 
 @contextlib.contextmanager
-def in_terminal(program: Program, *arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def in_terminal(
+    program: Program, *arguments: str | Path, columns: int = 200
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start the program with a terminal of its own, as ssh does; yield it and the terminal's other end."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
 
     def take_terminal() -> None:
         os.setsid()
@@ -677,7 +680,7 @@ def in_terminal(program: Program, *arguments: str | Path) -> Iterator[tuple[subp
         "pass_fds": (theirs,),
         "preexec_fn": take_terminal,
     }
-    process = program.start(*arguments, environment={"TERM": "xterm", "COLUMNS": "200"}, **streams)
+    process = program.start(*arguments, environment={"TERM": "xterm"}, **streams)
     os.close(theirs)
     try:
         yield process, ours
