@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import termios
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,126 +22,25 @@ from torch import Tensor
 
 from distill_engine.audio.io import write_recording
 from distill_engine.models.persistence import load_model
+from tests.engine.program import (
+    ENDLESS,
+    TIMEOUT,
+    Program,
+    Result,
+    emptied_after,
+    ended,
+    in_terminal,
+    parsed,
+    read_all,
+    read_until,
+    small,
+    types,
+    until,
+)
 from tests.engine.recordings import cut, good, sound
 from tests.engine.runs import SMALL, write_dataset
 
-TIMEOUT = 120
 EVERY_EPOCH = {"max_epochs": 4, "checkpoint_interval": 1}
-ENDLESS = {"max_epochs": 10_000}
-
-Lines = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Program:
-    """`distill-engine` with a home of its own."""
-
-    home: Path
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def run(self, *arguments: str | Path, environment: Mapping[str, str] = {}, **options: Any) -> Result:  # noqa: ANN401
-        """Run it to its end."""
-        process = self.start(*arguments, environment=environment, **options)
-        out, err = process.communicate(timeout=TIMEOUT)
-        return Result(process.returncode, out, err)
-
-    def start(
-        self,
-        *arguments: str | Path,
-        environment: Mapping[str, str] = {},
-        ignored: tuple[signal.Signals, ...] = (),
-        **options: Any,  # noqa: ANN401
-    ) -> subprocess.Popen[str]:
-        """Start it with its signals as in a shell's foreground, whatever the tests themselves run under."""
-
-        def as_in_a_shell() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
-
-        # One thread: on few cores, several processes with several threads each wait for one another.
-        settings = {"DISTILL_HOME": str(self.home), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-        defaults = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "distill_engine", *map(str, arguments)],
-            env={**os.environ, **settings, **environment},
-            text=True,
-            **{"preexec_fn": as_in_a_shell, **defaults, **options},
-        )
-        self.started.append(process)
-        return process
-
-    def kill_what_is_left(self) -> None:
-        """End what a test that failed half way has left running."""
-        for process in self.started:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-
-    def train(self, dataset: Path, *arguments: str, **settings: Any) -> Result:  # noqa: ANN401
-        return self.run("train", dataset, *small(**settings), *arguments)
-
-    def run_folder(self, name: str) -> Path:
-        return self.home / "state" / "runs" / name
-
-    def events(self, name: str) -> Lines:
-        return parsed((self.run_folder(name) / "events.jsonl").read_text())
-
-    def model(self, name: str) -> Path:
-        return self.home / "data" / "models" / f"{name}.distill"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a process left behind; that no traceback and no library's warning is in it holds for every single one."""
-
-    status: int
-    out: str
-    err: str
-
-    def __post_init__(self) -> None:
-        for text in (self.out, self.err):
-            assert "Traceback" not in text, text
-            assert "Warning:" not in text, text
-            assert "something broke" not in text, text
-
-    def refusal(self, status: int) -> tuple[str, str]:
-        """Return message and hint, having checked that this is all there is."""
-        message, *hint = self.err.splitlines()
-        assert self.status == status, self
-        assert self.out == ""
-        assert message.startswith("distill-engine: ")
-        assert all(line.startswith("  ") for line in hint)
-        return message.removeprefix("distill-engine: "), "\n".join(hint)
-
-
-def small(**settings: Any) -> list[str]:  # noqa: ANN401
-    """Return the options of a run of seconds."""
-    named = {key.replace("__", "."): value for key, value in settings.items()}
-    return [f"--set={key}={value}" for key, value in {**SMALL, **named}.items()]
-
-
-def parsed(text: str) -> Lines:
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def types(events: Lines) -> list[str]:
-    return [event["type"] for event in events]
-
-
-def until(process: subprocess.Popen[str], kind: str) -> Lines:
-    """Read events from a process until one of that kind."""
-    assert process.stdout is not None
-    events: Lines = []
-    for line in process.stdout:
-        events.append(json.loads(line))
-        if events[-1]["type"] == kind:
-            return events
-    raise AssertionError(f"no {kind} in {events}, {process.communicate()}")
-
-
-def ended(process: subprocess.Popen[str]) -> Result:
-    out, err = process.communicate(timeout=TIMEOUT)
-    return Result(process.returncode, out, err)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -157,13 +51,6 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert one.keys() == other.keys()
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
-
-
-@contextlib.contextmanager
-def emptied_after(folder: Path) -> Iterator[Path]:
-    """Remove what runs leave: some hundred megabytes of checkpoints."""
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -357,15 +244,27 @@ def test_a_run_trains_on_what_is_good_and_accounts_for_the_rest(program: Program
     assert all(one["reason"] for one in prepared["skipped"])
 
 
+def test_preparing_alone_prints_events_numbered_and_timed_as_a_run_has_them(program: Program, dataset: Path) -> None:
+    settings = [setting for setting in small() if "max_epochs" not in setting]
+    events = parsed(program.run("preprocess", dataset, "--json", *settings).out)
+    assert types(events)[-1] == "PreprocessDone"
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert 0 < events[0]["time"] <= events[-1]["time"]
+    assert not (program.home / "state").exists()
+
+
 def test_what_cannot_be_trained_on_is_refused_and_starts_nothing(program: Program, tmp_path: Path) -> None:
     empty, words = tmp_path / "empty", tmp_path / "words"
     empty.mkdir()
     words.mkdir()
+    unreadable = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff"))
+    good(unreadable / "0.wav")
     (words / "notes.wav").write_text("not a sound\n")
     for path, part in (
         (empty, "no recordings in"),
         (words, "the only recording in"),
         (tmp_path / "nowhere", "nowhere"),
+        (unreadable, "bad\\xff isn't text in UTF-8"),
         (words / "notes.wav", "is a file, not a folder"),
     ):
         message, hint = program.run("train", path, "--name=a").refusal(2)
@@ -390,6 +289,8 @@ def test_what_cannot_be_trained_on_is_refused_and_starts_nothing(program: Progra
         (["--preset=wild"], "'wild'", "--help"),
         (["--nam=x"], "--nam", "--name"),
         (["--name=a/b"], "'a/b'", "letters"),
+        (["--name=a/b", "--dry-run"], "'a/b'", "letters"),
+        (["--name="], "must not be empty", "letters"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -578,6 +479,13 @@ def test_a_finished_run_says_so_and_can_be_made_longer(trained: Trained, tmp_pat
         assert Path(last["model"]).is_file()
 
 
+@pytest.mark.parametrize("setting", ["seed=1", "batch_size=3", "augmentation.gain_db=1.0", "loss.kl.weight=1.0"])
+def test_what_decides_an_epoch_or_the_best_cannot_change_within_a_run(trained: Trained, setting: str) -> None:
+    message, hint = trained.program.run("resume", "a", f"--set={setting}").refusal(2)
+    assert message.startswith(f"{setting.partition('=')[0]} can't change within a run: ")
+    assert "--from" in hint
+
+
 def test_a_model_generates_the_same_sound_for_the_same_seed_in_each_format(library: Program, tmp_path: Path) -> None:
     first = library.run("generate", "a", "--duration=1.2345", "--seed=5", "--count=2", "--out", tmp_path / "one")
     paths = [Path(line) for line in first.out.splitlines()]
@@ -601,8 +509,10 @@ def test_a_model_generates_the_same_sound_for_the_same_seed_in_each_format(libra
         (["--out=x.au"], "x.au"),
         (["--out=x.wav", "--format=flac"], "disagree"),
         (["--out=x.wav", "--count=2"], "one file for 2 sounds"),
+        (["--duration=nan"], "not a finite number"),
+        (["--duration=inf"], "inf"),
     ],
-    ids=["format", "both", "several"],
+    ids=["format", "both", "several", "nan", "inf"],
 )
 def test_a_place_that_cannot_be_written_as_asked_is_refused(
     library: Program, tmp_path: Path, arguments: list[str], part: str
@@ -610,6 +520,18 @@ def test_a_place_that_cannot_be_written_as_asked_is_refused(
     message, _ = library.run("generate", "a", *arguments, cwd=tmp_path).refusal(2)
     assert part in message
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_a_sound_that_is_there_is_replaced_only_when_asked(library: Program, tmp_path: Path) -> None:
+    (tmp_path / "a-1.wav").write_text("mine")
+    asked = ("generate", "a", "--duration=0.2", "--count=2", "--out", tmp_path)
+    message, hint = library.run(*asked).refusal(2)
+    assert message.endswith("a-1.wav exists already")
+    assert "--force" in hint
+    assert (tmp_path / "a-1.wav").read_text() == "mine"
+    assert not (tmp_path / "a-0.wav").exists()
+    assert library.run(*asked, "--force").status == 0
+    assert soundfile.info(tmp_path / "a-1.wav").frames == 9600
 
 
 def test_a_recording_comes_back_from_the_representation_with_its_length_and_level(
@@ -629,6 +551,8 @@ def test_a_recording_comes_back_from_the_representation_with_its_length_and_leve
     assert (tmp_path / "out.wav").read_bytes() == before
     assert "out.flac" in program.run("roundtrip", tmp_path / "in.flac", tmp_path / "out.flac").refusal(2)[0]
     assert not (tmp_path / "out.flac").exists()
+    assert "is a folder" in program.run("roundtrip", tmp_path, tmp_path / "out.wav").refusal(2)[0]
+    assert "no recording" in program.run("roundtrip", tmp_path / "no.wav", tmp_path / "out.wav").refusal(2)[0]
 
 
 def test_a_recording_goes_through_a_model(library: Program, tmp_path: Path) -> None:
@@ -655,55 +579,16 @@ def test_help_and_lists_never_load_torch(library: Program, arguments: list[str])
     assert done.stdout
 
 
+def test_a_demo_that_is_interrupted_says_how_to_go_on(program: Program) -> None:
+    process = program.start("demo")
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "recordings found" in line)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).status == 130
+    assert "8 used" in said
+    stopped = program.events("demo")[-1]
+    assert (stopped["type"], stopped["reason"]) == ("RunStopped", "SIGINT")
+
+
 def test_the_version_is_told(program: Program) -> None:
     assert program.run("--version").out.startswith("distill-engine, version ")
-
-
-@contextlib.contextmanager
-def in_terminal(
-    program: Program, *arguments: str | Path, columns: int = 200
-) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Start the program with a terminal of its own, as ssh does; yield it and the terminal's other end."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, columns))
-
-    def take_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-
-    streams: dict[str, Any] = {
-        "stdin": theirs,
-        "stdout": theirs,
-        "stderr": theirs,
-        "pass_fds": (theirs,),
-        "preexec_fn": take_terminal,
-    }
-    process = program.start(*arguments, environment={"TERM": "xterm"}, **streams)
-    os.close(theirs)
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.wait()
-        with contextlib.suppress(OSError):
-            os.close(ours)
-
-
-def read_all(terminal: int) -> str:
-    return read_until(terminal, None).decode()
-
-
-def read_until(terminal: int, mark: bytes | None) -> bytes:
-    """Read until `mark` has come, or until the other end is closed, which Linux tells as an error."""
-    drawn = b""
-    while mark is None or mark not in drawn:
-        try:
-            block = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not block:
-            break
-        drawn += block
-    return drawn
