@@ -45,7 +45,7 @@ def worker_of(program: Program, name: str) -> int | None:
 
 
 def test_a_detached_run_finishes_though_its_terminal_was_closed_by_force(program: Program, dataset: Path) -> None:
-    arguments = ("train", dataset, "--name=a", "--detach", *small(max_epochs=40))
+    arguments: tuple[str | Path, ...] = ("train", dataset, "--name=a", "--detach", *small(max_epochs=40))
     with in_terminal(program, *arguments) as (process, terminal):
         said = read_until(terminal, b"ends it with a model").decode()
         worker = worker_of(program, "a")
