@@ -290,7 +290,7 @@ async def test_a_run_that_never_was_is_told() -> None:
 @in_a_loop
 async def test_a_log_that_cannot_be_read_is_told() -> None:
     run = new_run()
-    run.events_file.mkdir()
+    run.lock_file.mkdir()
     (end,) = await all_of(run)
     assert isinstance(end, RunFailed)
     assert "can't be read" in end.message
@@ -505,10 +505,10 @@ async def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
 @in_a_loop
 async def test_a_worker_that_breaks_at_once_is_told_with_the_end_of_its_log() -> None:
     run = new_run()
-    run.events_file.write_text("garbage\n")
+    run.lock_file.mkdir()
     run.worker_log.write_text("an older story\n")
     with pytest.raises(DistillError, match="ended before it began") as error:
         await start_worker(run)
-    assert "JSON" in error.value.hint
+    assert "directory" in error.value.hint
     assert "story" not in error.value.hint
     assert "Traceback" not in error.value.hint
