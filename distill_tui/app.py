@@ -17,13 +17,13 @@ WELCOME = """\
 
 {models} and {runs} on this machine.
 
-The dashboard will be here: pick recordings, edit a configuration with the keyboard,
-watch a run and leave it, come back, hear how it goes, keep the model.
-Until then the engine does all of it from the shell:
+The dashboard will be here: pick recordings, edit a configuration with the keyboard, watch a run and leave it, \
+come back, hear how it goes, keep the model. Until then the engine does all of it from the shell:
 
   [$accent]distill-engine demo[/]              try it on recordings it makes up
   [$accent]distill-engine scan FOLDER[/]       what is there and what is wrong
-  [$accent]distill-engine train FOLDER[/]      train; ctrl+c saves, resume goes on
+  [$accent]distill-engine train FOLDER[/]      train; --detach leaves it to itself
+  [$accent]distill-engine runs[/]              what goes on; show, follow, stop RUN
   [$accent]distill-engine models[/]            what you have kept
   [$accent]distill-engine generate MODEL[/]    new sound from it
 """
