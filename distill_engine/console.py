@@ -38,7 +38,7 @@ from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config
 from distill_engine.words import cells, counted, cut, duration, shown, size
 
-BAR_WIDTH, LEAST_BAR = 20, 6
+BAR_WIDTHS = (20, 10)
 REDRAWS_PER_SECOND = 10
 SILENT_SECONDS = 60.0
 USUAL_WIDTH = 80
@@ -118,10 +118,11 @@ class Lines:
                 return []
 
     def _epoch(self, event: EpochDone) -> str:
-        parts = [f"loss {_loss(event.train_loss)}", _validation(event), f"{duration(event.seconds_left)} left"]
-        told = ", ".join(part for part in parts if part)
-        best = "; the best so far" if event.best else ""
-        return f"epoch {event.epoch:,}/{self._max_epochs:,}, step {event.step:,}: {told}{best}"
+        losses = [f"loss {_loss(event.train_loss)}", *([_validation(event)] if _validation(event) else [])]
+        best = " (best)" if event.best else ""
+        left = [f"{duration(event.seconds_left)} left"] if event.seconds_left else []
+        told = ", ".join([", ".join(losses) + best, *left])
+        return f"epoch {event.epoch:,}/{self._max_epochs:,}, step {event.step:,}: {told}"
 
     def _position(self, event: StepDone) -> list[str]:
         return [f"epoch {event.epoch:,}/{self._max_epochs:,}", f"step {event.step:,}/{self._total_steps:,}"]
@@ -173,13 +174,13 @@ class Terminal(Lines):
 
     def _progress(self, event: PreprocessProgress, width: int) -> str:
         count = f"{event.done:,}/{event.total:,}"
-        bar = self._bar(event.done, event.total, min(BAR_WIDTH, width // 4))
+        bar = self._bar(event.done, event.total, min(BAR_WIDTHS[0], width // 4))
         return f"{event.stage} {bar} {count}  {shown(event.file)}"
 
     def _status(self, event: StepDone, width: int) -> str:
         """Return what fits: losses, rate and time left before the bar and the steps, and those in the words they need.
 
-        The bar takes the room that is left over.
+        The bar gets one of two lengths, for one that takes all the room there is would twitch with every number.
         """
         epoch, step = self._position(event)
         losses = [f"loss {_loss(event.loss)}", *([self._validation] if self._validation else [])]
@@ -192,8 +193,9 @@ class Terminal(Lines):
             spare = width - cells(self._dot.join(parts))
             if spare >= 0:
                 break
-        if spare > LEAST_BAR:
-            parts[0] += " " + self._bar(event.step, self._total_steps, min(BAR_WIDTH, spare - 1))
+        bar = next((length for length in BAR_WIDTHS if length < spare), 0)
+        if bar:
+            parts[0] += " " + self._bar(event.step, self._total_steps, bar)
         return self._dot.join(parts)
 
     def _bar(self, done: int, total: int, width: int) -> str:

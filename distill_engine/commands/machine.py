@@ -13,7 +13,10 @@ from distill_engine.commands.shared import as_json_option, say
 @click.command()
 @as_json_option
 def doctor(as_json: bool) -> None:
-    """Say what this machine and terminal can do for Distill, and what to do where they fall short."""
+    """Say what this machine and terminal can do for Distill.
+
+    Where they fall short, it says what to do.
+    """
     import msgspec
 
     from distill_engine import doctor as checks
@@ -29,7 +32,7 @@ def doctor(as_json: bool) -> None:
 @as_json_option
 @click.pass_context
 def cache(context: click.Context, as_json: bool) -> None:
-    """Say what the cache of spectrograms takes; `cache clear` empties it."""
+    """Say what the cache of spectrograms takes, or clear it."""
     if context.invoked_subcommand is not None:
         return
     from distill_engine import home

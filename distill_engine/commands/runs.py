@@ -56,7 +56,11 @@ def runs(as_json: bool) -> None:
 @click.argument("name", metavar="RUN")
 @as_json_option
 def show(name: str, as_json: bool) -> None:
-    """Tell RUN in sentences: how far, how good, what was saved and wrong, what changed since yesterday, what next."""
+    """Tell RUN in sentences.
+
+    They say how far it is and how good, what was saved, what was wrong, what changed since yesterday, and what to do
+    next.
+    """
     import msgspec
 
     from distill_engine import run_folder, run_words
@@ -74,7 +78,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name", metavar="RUN")
 @as_json_option
 def follow(name: str, as_json: bool) -> None:
-    """Show what RUN did from its beginning on and what it does, until it ends."""
+    """Show what RUN did and does, from its beginning until it ends."""
     from distill_engine import run_folder
     from distill_engine.events import RunFailed
 
@@ -93,7 +97,10 @@ def follow(name: str, as_json: bool) -> None:
 @click.option("--now", is_flag=True, help="With a checkpoint alone: no preview, no model.")
 @_deadline
 def stop(name: str, now: bool, timeout: float) -> None:
-    """End RUN after the step under way, with checkpoint, preview and model; `resume` goes on from there."""
+    """End RUN with checkpoint, preview and model.
+
+    It ends after the step under way; `resume` goes on from there.
+    """
     from distill_engine import run_folder
     from distill_engine.client import NotRunningError
     from distill_engine.events import Stop, StopNow
@@ -122,7 +129,10 @@ def stop(name: str, now: bool, timeout: float) -> None:
 @click.argument("name", metavar="RUN")
 @_deadline
 def pause(name: str, timeout: float) -> None:
-    """Let RUN wait after the step under way, its GPU memory free; `resume` lets it go on."""
+    """Let RUN wait, with the GPU's memory free.
+
+    It waits after the step under way, until `resume` lets it go on.
+    """
     from distill_engine.events import Pause
 
     _order(name, Pause, timeout)
@@ -142,7 +152,10 @@ def checkpoint(name: str, timeout: float) -> None:
 @click.argument("name", metavar="RUN")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def delete(name: str, yes: bool) -> None:
-    """Delete RUN with its checkpoints and previews; its model stays in the library."""
+    """Delete RUN; its model stays in the library.
+
+    Its checkpoints and previews go with it.
+    """
     from distill_engine import run_folder, run_removal
     from distill_engine.words import size
 

@@ -82,7 +82,7 @@ def train(
 @_detach_option
 @as_json_option
 def resume(name: str, settings: tuple[str, ...], detach: bool, as_json: bool) -> None:
-    """Go on with RUN from its newest checkpoint, or where it was paused."""
+    """Go on with RUN, from its newest checkpoint or its pause."""
     from distill_engine import run_folder
     from distill_engine.settings import load_settings
     from distill_engine.start import prepare_to_resume
@@ -165,7 +165,7 @@ def _start_in_background(folder: RunFolder, as_json: bool) -> None:
     from distill_engine.login_manager import login_manager_ends_processes
 
     if danger := login_manager_ends_processes():
-        say(f"careful: {danger}")
+        say(f"careful: {danger.replace('this process', 'the run')}")
     try:
         begun = asyncio.run(start_worker(folder))
     except KeyboardInterrupt:
