@@ -12,13 +12,11 @@ import contextlib
 import errno
 import fcntl
 import os
-import platform
 import struct
 import sys
 import time
 import uuid
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -148,12 +146,6 @@ def create(name: str) -> RunFolder:
 def new_id() -> str:
     """Return a name for a run that no other run on any machine has."""
     return uuid.uuid4().hex
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of all that a result's bytes depend on."""
-    packages = ("distill", "torch", "torchaudio", "numpy", "soundfile")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
 
 
 def list_runs() -> list[RunFolder]:

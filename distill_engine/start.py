@@ -20,6 +20,7 @@ from distill_engine.training.config import TrainingConfig, Value, declarations, 
 from distill_engine.training.config_file import apply_settings, load_config, save_config
 from distill_engine.training.estimate import Estimate, estimate
 from distill_engine.training.presets import preset_config
+from distill_engine.versions import versions
 from distill_engine.words import counted, shown, size
 
 
@@ -145,7 +146,7 @@ def _fill(folder: RunFolder, plan: Plan, dataset: Path) -> None:
             preset=plan.preset,
             seed=plan.config.seed,
             start_from=str(plan.start_from.path.resolve()) if plan.start_from else "",
-            versions=run_folder.versions(),
+            versions=versions(),
         )
     )
 

@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from distill_engine.audio.waveform import SAMPLE_RATE, resampled, without_start
-from distill_engine.training.config import AugmentationConfig
+from distill_engine.training.config import NOISE_OFF_DB, AugmentationConfig
 
 SPEED_STEPS = 500  # 0.2 %, a thirtieth of a semitone; finer steps ask for larger filters and can't be heard apart
-NOISE_OFF_DB = -120.0
 _NEAREST = 0.1  # of a range: nearer to unchanged than this a draw is moved out
 _MOST_DROPPED = 0.1  # of a recording: a click of 0.05 s must survive a shift meant for longer ones
 _ATTEMPTS = 64

@@ -18,10 +18,10 @@ from distill_engine.models.model_info import (
     TrainingSummary,
 )
 from distill_engine.models.persistence import architecture_of
-from distill_engine.run_folder import versions
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import fresh_text
 from distill_engine.training.state import TrainingState
+from distill_engine.versions import versions
 from distill_engine.words import encodable
 
 
