@@ -584,7 +584,9 @@ def test_a_demo_that_is_interrupted_says_how_to_go_on(program: Program) -> None:
     assert process.stderr is not None
     said = next(line for line in process.stderr if "recordings found" in line)
     process.send_signal(signal.SIGINT)
-    assert ended(process).status == 130
+    result = ended(process)
+    assert result.status == 130
+    assert result.err.endswith("distill-engine resume demo goes on from there\n")
     assert "8 used" in said
     stopped = program.events("demo")[-1]
     assert (stopped["type"], stopped["reason"]) == ("RunStopped", "SIGINT")
