@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what a killed writer left in `folder` and below. Only whoever alone writes there may ask for it."""
     for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, *, seconds: float = 3600) -> None:
+    """Remove what killed writers left in `folder`, where others may be writing: only what nobody touched for long."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
 
 
 def _fsync(path: Path, flags: int) -> None:

@@ -35,6 +35,7 @@ from distill_engine.events import (
 )
 from distill_engine.run_folder import RunFolder, lock_holder
 from distill_engine.start import Plan, new_run
+from distill_engine.threads import let_threads_sleep
 from distill_engine.words import counted, shown
 
 Events = asyncio.Queue[list[AnyEvent] | None]
@@ -302,6 +303,7 @@ def _spawned(run: RunFolder) -> subprocess.Popen[bytes]:
 def _environment() -> dict[str, str]:
     """Return this process's environment, with relative paths made absolute, for the worker's folder is another."""
     environment = dict(os.environ)
+    let_threads_sleep(environment)
     if "DISTILL_HOME" in environment:
         environment["DISTILL_HOME"] = str(home.state_folder().parent)
     package = Path(__file__).resolve().parent.parent

@@ -22,7 +22,7 @@ STALE_SECONDS = 30.0
 SETTLING_SECONDS = 0.3
 """How long one waits after taking over a stale file to see whether another took it in the same moment."""
 
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What a system answers where a file system can't lock."""
 
 

@@ -249,6 +249,7 @@ def _save_model(info: RunInfo, saved: Path) -> Path:
     """Make the run's model of a checkpoint: one model a run, so its own of an earlier stretch is replaced."""
     own = next((entry.path for entry in list_models() if entry.id == info.id), None)
     path = own or home.models_folder() / f"{free_name(info.name)}{SUFFIX}"
+    atomic.remove_abandoned(path.parent)
     save_model_from_checkpoint(saved, path)
     return path
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Processes that share the cores are fastest with a thread each; it must be said before torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Whoever starts the tests in the background lets SIGINT be ignored, and their processes would inherit that.
+for _kind in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_kind) is signal.SIG_IGN:
+        signal.signal(_kind, signal.default_int_handler if _kind is signal.SIGINT else signal.SIG_DFL)
 
 CORPUS = Path(os.environ.get("DISTILL_TEST_CORPUS", Path(__file__).parents[2] / "shared" / "audio" / "corpus"))
 

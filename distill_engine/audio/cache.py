@@ -13,13 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_engine.atomic import TEMPORARY_PREFIX
+from distill_engine import atomic
 from distill_engine.errors import DistillError
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ SPECTROGRAMS = "spectrograms"
 CORPORA = "corpora"
 _SUFFIX = ".safetensors"
 _KEY_CHARACTERS = 40
-_ABANDONED_SECONDS = 3600  # a living writer adds to its file many times a second
 
 Runs = tuple[tuple[int, int], ...]
 """Stretches of frames: the first, and the one after the last."""
@@ -132,11 +130,8 @@ def clear_cache(cache: Path) -> CacheSummary:
 
 def remove_abandoned(cache: Path) -> None:
     """Remove the temporary files that killed processes left behind."""
-    oldest = time.time() - _ABANDONED_SECONDS
     for folder in (cache / SPECTROGRAMS, cache / CORPORA):
-        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            if (age := _modified(path)) is not None and age < oldest:
-                path.unlink(missing_ok=True)
+        atomic.remove_abandoned(folder)
 
 
 def _layout(frames: int, n_mels: int, runs: int) -> dict[str, tuple[str, list[int], int]]:
@@ -189,12 +184,5 @@ def _remove(path: Path) -> int | None:
 def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
-        return None
-
-
-def _modified(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
     except FileNotFoundError:
         return None

@@ -213,6 +213,9 @@ def _train_epochs(state: TrainingState, run: Run) -> tuple[Ending, Stop | StopNo
     """Train until the end; return why it is one, and the order that made it."""
     progress, config = state.progress, run.config
     while progress.epoch < config.max_epochs or progress.unjudged:
+        # Asked before training on, so that a run resumed after its last save ends as it would have.
+        if not progress.unjudged and 0 < config.early_stop_epochs <= progress.epoch - progress.best_epoch:
+            return "early", None
         if progress.unjudged or train_epoch(
             state,
             run.training,
@@ -224,8 +227,6 @@ def _train_epochs(state: TrainingState, run: Run) -> tuple[Ending, Stop | StopNo
             _judge_epoch(state, run)
         if (order := follow_orders(state, run)) is not None:
             return "stopped", order
-        if not progress.unjudged and 0 < config.early_stop_epochs <= progress.epoch - progress.best_epoch:
-            return "early", None
         if run.time_is_up():
             return "minutes", None
     return "epochs", None

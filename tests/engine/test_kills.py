@@ -283,7 +283,6 @@ def test_a_run_killed_at_any_moments_ends_as_one_left_alone(tmp_path: Path, trai
     assert_equal(killed, alone)
 
 
-@pytest.mark.xfail(strict=True, reason="early stopping is asked for after an epoch, not before the next")
 def test_a_run_that_ends_early_and_is_killed_while_its_model_is_written_trains_no_further(
     tmp_path: Path, trained: Callable[..., Trained]
 ) -> None:
