@@ -290,7 +290,7 @@ async def test_a_run_that_never_was_is_told() -> None:
 @in_a_loop
 async def test_a_log_that_cannot_be_read_is_told() -> None:
     run = new_run()
-    run.lock_file.mkdir()
+    run.events_file.mkdir()
     (end,) = await all_of(run)
     assert isinstance(end, RunFailed)
     assert "can't be read" in end.message
