@@ -26,13 +26,13 @@ ROOM_NEEDED = 1_000_000_000
 """Bytes on disk for the run's checkpoints, the cache and the sounds, with room to spare."""
 
 SETTINGS = (
-    "max_epochs=60",
+    "max_epochs=150",
     "max_minutes=1",
     "batch_size=16",
     "warmup_steps=10",
     "learning_rate=0.002",
     "augmentation.copies=1",
-    "preview_interval=20",
+    "preview_interval=50",
 )
 
 
