@@ -197,13 +197,21 @@ def _append(run: RunFolder, line: bytes) -> None:
     try:
         descriptor = os.open(run.commands_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            written = os.write(descriptor, line)
+            written = os.write(descriptor, _after_a_torn_line(run) + line)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise DistillError(f"{run.commands_file} can't be written: {error.strerror}", _by_signal(run)) from None
-    if written != len(line):
+    if written < len(line):
         raise DistillError(f"{run.commands_file} can't be written: the disk is full", _by_signal(run))
+
+
+def _after_a_torn_line(run: RunFolder) -> bytes:
+    """Return what ends a line that another sender could only write in part; nothing where there is none."""
+    with run.commands_file.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return b"" if file.read(1) in (b"", b"\n") else b"\n"
 
 
 def _late(run: RunFolder, name: str, timeout: float, heard: bool) -> DistillError:
@@ -248,15 +256,17 @@ async def start_worker(run: RunFolder, timeout: float = BEGIN_SECONDS) -> RunSta
         DistillError: it did not begin, with the reason.
     """
     if (holder := lock_holder(run)) is not None:
-        raise DistillError(
-            f"run {run.name} is being trained by process {holder}", "wait until it ends, or end it first"
-        )
+        raise _trained_elsewhere(run, holder)
     try:
         return await _begun(run, timeout)
     except OSError as error:
         raise DistillError(
             f"no worker of run {run.name} can be started: {error.strerror}", error.filename or ""
         ) from None
+
+
+def _trained_elsewhere(run: RunFolder, holder: int) -> DistillError:
+    return DistillError(f"run {run.name} is being trained by process {holder}", "wait until it ends, or end it first")
 
 
 async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
@@ -269,6 +279,8 @@ async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
         ended = worker.poll() is not None  # asked before reading: its last words are then surely read
         for event in await _news(reader, run):
             if isinstance(event, RunStarted | RunRestarted):
+                if event.pid != worker.pid:
+                    raise _trained_elsewhere(run, event.pid)
                 return event
             if isinstance(event, RunFailed):
                 raise DistillError(event.message, event.hint)
@@ -284,7 +296,7 @@ async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
 
 def _spawned(run: RunFolder) -> subprocess.Popen[bytes]:
     """Start a worker in a session of its own: no controlling terminal, input from nowhere, output to its log."""
-    command = [sys.executable, "-P", "-m", "distill_engine.worker", str(run.path.absolute())]
+    command = [sys.executable, "-P", "-m", "distill_engine.process", str(run.path.absolute())]
     with run.worker_log.open("ab") as log:
         worker = subprocess.Popen(
             command,

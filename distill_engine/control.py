@@ -39,24 +39,25 @@ POLL_SECONDS = 0.05
 class Control:
     """The orders of one stretch of a run. `stopping` is the order that ends it, once there is one."""
 
-    def __init__(self, folder: RunFolder, report: Callable[[Event], object]) -> None:
+    def __init__(self, folder: RunFolder, report: Callable[[Event], object], *, restarted: bool = False) -> None:
+        """Take in what was asked so far; of a restarted run that is another stretch's, to be refused as stale."""
         self._path = folder.commands_file
         self._report = report
         self._read_to = 0
-        self._stale_to = self._size()
         self._orders: deque[AnyCommand] = deque()
         self.stopping: AnyCommand | None = None
         self.signal = 0
         self._signal_taken = False
         self._step = self._epoch = 0
+        self._stale = self._new_commands() if restarted else []
 
     def stands_at(self, step: int, epoch: int) -> None:
         """Say where the run stands until it trains."""
         self._step, self._epoch = step, epoch
 
     def refuse_stale(self, answered: frozenset[str]) -> None:
-        """Refuse what was asked of an earlier stretch, before this object was made, but for the ids in `answered`."""
-        for stale in self._new_commands(self._stale_to):
+        """Refuse what was asked of an earlier stretch but for the ids in `answered`."""
+        for stale in self._stale:
             if stale.id not in answered:
                 self.answer(stale, "refused", "the run was started anew after this was asked")
 
@@ -90,6 +91,12 @@ class Control:
             self.answer(command, "heard", "")
             self._orders.append(command)
         return bool(self._orders)
+
+    def stop_waits(self, *, now_only: bool = False) -> bool:
+        """Tell whether an order to end the run waits, or one to end it at once."""
+        self.waiting()
+        kinds = StopNow if now_only else Stop | StopNow
+        return any(isinstance(order, kinds) for order in self._orders)
 
     def take(self) -> AnyCommand | None:
         """Return the next order, None where none waits. One that ends the run is also kept in `stopping`."""
@@ -149,9 +156,9 @@ class Control:
         except FileNotFoundError:
             return 0
 
-    def _new_commands(self, end: int | None = None) -> list[AnyCommand]:
-        """Return the whole lines added since last time, up to `end`; what can't be understood is passed over."""
-        size = self._size() if end is None else end
+    def _new_commands(self) -> list[AnyCommand]:
+        """Return the whole lines added since last time; what can't be understood is passed over."""
+        size = self._size()
         if size <= self._read_to:
             return []
         with self._path.open("rb") as file:

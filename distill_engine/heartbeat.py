@@ -29,8 +29,10 @@ NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 class Heartbeat:
     """A beating file, from `take` until `stop` or the end of the process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str) -> None:
+        """Beat in `path`, which holds `text`, as long as it does: with another text it is another's."""
         self._path = path
+        self._text = text
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -39,12 +41,14 @@ class Heartbeat:
         """Let go: the file is removed."""
         self._stopped.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
+        if _text(self._path) == self._text:
+            self._path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stopped.wait(BEAT_SECONDS):
             with contextlib.suppress(OSError):  # a disk that fails for a moment must not end the beating
-                os.utime(self._path)
+                if _text(self._path) == self._text:
+                    os.utime(self._path)
 
 
 def take(path: Path) -> Heartbeat | None:
@@ -54,13 +58,16 @@ def take(path: Path) -> Heartbeat | None:
     mine = f"{os.getpid()} {secrets.token_hex(8)}"
     atomic.write_text(path, mine)
     time.sleep(SETTLING_SECONDS)
-    return Heartbeat(path) if _text(path) == mine else None
+    return Heartbeat(path, mine) if _text(path) == mine else None
 
 
 def holder(path: Path) -> int | None:
     """Return the process id of whoever beats in `path`, -1 if it tells none; None where nobody does."""
     text = _text(path)
-    if not text or _age(path) > STALE_SECONDS:
+    try:
+        if not text or _age(path) > STALE_SECONDS:
+            return None
+    except FileNotFoundError:  # let go of in this moment
         return None
     number = text.partition(" ")[0]
     return int(number) if number.isdigit() else -1

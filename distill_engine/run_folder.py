@@ -24,7 +24,7 @@ import msgspec
 
 from distill_engine import atomic, heartbeat, home
 from distill_engine.errors import DistillError, NotFoundError
-from distill_engine.events import AnyEvent, CommandAnswered, Event, decode, encode
+from distill_engine.events import AnyEvent, Event, decode, encode
 from distill_engine.heartbeat import Heartbeat
 from distill_engine.names import checked_name, nearest_words
 
@@ -153,8 +153,11 @@ def list_runs() -> list[RunFolder]:
     runs = home.runs_folder()
     if not runs.is_dir():
         return []
-    folders = [RunFolder(path) for path in runs.iterdir() if (path / RUN_FILE).is_file()]
-    return sorted(folders, key=lambda folder: folder.run_file.stat().st_mtime, reverse=True)
+    made: list[tuple[float, RunFolder]] = []
+    for path in runs.iterdir():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # one may be deleted at this moment
+            made.append(((path / RUN_FILE).stat().st_mtime, RunFolder(path)))
+    return [folder for _, folder in sorted(made, key=lambda one: one[0], reverse=True)]
 
 
 def find(run: str) -> RunFolder:
@@ -193,10 +196,20 @@ def last_event(folder: RunFolder) -> AnyEvent | None:
 def answered_commands(folder: RunFolder) -> frozenset[str]:
     """Return the ids of all commands that were carried out or refused."""
     with folder.events_file.open("rb") as file:
-        answers = [
-            decode(line) for line in file if line.startswith(b'{"type":"CommandAnswered"') and line[-1:] == b"\n"
-        ]
-    return frozenset(event.id for event in answers if isinstance(event, CommandAnswered) and event.answer != "heard")
+        answers = [_answer(line) for line in file if line.startswith(b'{"type":"CommandAnswered"')]
+    return frozenset(answer.id for answer in answers if answer is not None and answer.answer != "heard")
+
+
+def _answer(line: bytes) -> _Answer | None:
+    try:
+        return msgspec.json.decode(line, type=_Answer)
+    except msgspec.DecodeError:  # another version's, or rubbish: neither may keep a run from going on
+        return None
+
+
+class _Answer(msgspec.Struct):
+    id: str
+    answer: str
 
 
 class EventLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -32,6 +33,13 @@ def sampled(report: Callable[[Event], object], gpu_uuids: Sequence[str]) -> Iter
 
 
 def _sample_until(ended: threading.Event, report: Callable[[Event], object], gpu_uuids: Sequence[str]) -> None:
+    try:
+        _sample(ended, report, gpu_uuids)
+    except Exception:  # a run doesn't end for want of samples
+        logging.getLogger(__name__).exception("there will be no more samples of the machine")
+
+
+def _sample(ended: threading.Event, report: Callable[[Event], object], gpu_uuids: Sequence[str]) -> None:
     import psutil  # noqa: PLC0415
 
     process = psutil.Process()

@@ -1,8 +1,7 @@
 """The process of a run: open its folder, train, report, say how it ended. One of the two places that catch everything.
 
 What a run does stands in its folder (`config.toml`, `run.json`), not in arguments: a new run and a resumed one take the
-same way, and whoever starts a worker needs nothing but the folder. `python -m distill_engine.worker RUN` is the process
-of a run in the background.
+same way, and whoever starts a worker needs nothing but the folder. `distill_engine.process` holds the lock around it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import torch
@@ -34,13 +31,13 @@ from distill_engine.events import (
     RunStarted,
     RunStopped,
     StopNow,
+    WarningRaised,
 )
 from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import load_model, save_model_from_checkpoint
-from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock, answered_commands
+from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands
 from distill_engine.sampling import sampled
-from distill_engine.settings import load_settings, notify
 from distill_engine.training import checkpoint
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config, save_config
@@ -48,6 +45,7 @@ from distill_engine.training.hardware import decided, gpu_uuids
 from distill_engine.training.loop import Outcome, Start, train
 from distill_engine.training.run import in_run
 from distill_engine.training.state import Progress
+from distill_engine.versions import versions
 from distill_engine.words import encodable
 
 ENDINGS = {
@@ -62,47 +60,43 @@ Ending = RunStopped | RunFinished | RunFailed
 _log = logging.getLogger(__name__)
 
 
-def work(folder: RunFolder, show: Callable[[Event], None]) -> int:
-    """Train the run until it ends, showing each event as it is written; return the exit status.
-
-    Raises:
-        DistillError: another process is training it.
-    """
-    with RunLock(folder):
-        log = EventLog(folder)
-        one_at_a_time = threading.Lock()  # samples come from a thread of their own
-
-        def report(event: Event) -> None:
-            with one_at_a_time:
-                show(log.append(event))
-
-        try:
-            status, ending = _reported(folder, Control(folder, report), log.last_seq > 0, report)
-        finally:
-            log.close()
-    # After the lock is free: the command may want to resume the run.
-    _notify(folder, ending)
-    return status
-
-
-def _reported(folder: RunFolder, control: Control, restarted: bool, report: Report) -> tuple[int, Ending]:
-    """Train and report how it ended, whatever happens; return the exit status and the ending."""
+def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]:
+    """Train a run whose lock this process holds, showing each event; return the exit status and how it ended."""
     _log_to(folder.worker_log)
-    status = 1
-    with control.heeding_signals():
-        try:
-            ending: Ending = _train(folder, control, restarted, report)
-            status = 128 + control.signal if isinstance(ending, RunStopped) and control.signal else 0
-        except DivergedError as error:
-            ending = _failed(folder, error.message, error.hint, model=_model_of_newest(folder))
-        except DistillError as error:
-            ending = _failed(folder, error.message, error.hint)
-        except Exception as error:  # the run must say how it ended, whatever it was
-            _log.error(traceback.format_exc())
-            ending = _failed(folder, *_in_words(error))
-        control.refuse_the_rest()
-        report(ending)
+    log = EventLog(folder)
+    one_at_a_time = threading.Lock()  # samples come from a thread of their own
+
+    def report(event: Event) -> None:
+        with one_at_a_time:
+            show(log.append(event))
+
+    restarted = log.last_seq > 0
+    control = Control(folder, report, restarted=restarted)
+    try:
+        with control.heeding_signals():
+            status, ending = _ended(folder, control, restarted, report)
+            try:
+                control.refuse_the_rest()
+            finally:
+                report(ending)
+    finally:
+        log.close()
     return status, ending
+
+
+def _ended(folder: RunFolder, control: Control, restarted: bool, report: Report) -> tuple[int, Ending]:
+    """Train; return the exit status and the event that tells how it ended, whatever happens."""
+    try:
+        try:
+            ending = _train(folder, control, restarted, report)
+        except DivergedError as error:
+            return 1, _failed(folder, error.message, error.hint, model=_model_of_newest(folder))
+    except DistillError as error:
+        return 1, _failed(folder, error.message, error.hint)
+    except Exception as error:  # the run must say how it ended, whatever it was
+        _log.error(traceback.format_exc())
+        return 1, _failed(folder, *_in_words(error))
+    return 128 + control.signal if isinstance(ending, RunStopped) and control.signal else 0, ending
 
 
 def _log_to(path: Path) -> None:
@@ -117,6 +111,8 @@ def _train(folder: RunFolder, control: Control, restarted: bool, report: Report)
     info, config = _decided(folder)
     torch.set_num_threads(info.threads)
     start = _begin(folder, info, config, restarted, report)
+    if restarted:
+        _warn_of_other_versions(info, report)
     so_far = start.resume.info.progress if start.resume else Progress()
     control.stands_at(so_far.step, so_far.epoch)
     if restarted:
@@ -197,6 +193,21 @@ def _begin(folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: 
     return Start(resume=newest) if newest else _start(info)
 
 
+def _warn_of_other_versions(info: RunInfo, report: Report) -> None:
+    """Say so where the run goes on with other versions than it began with: its bytes may then be others too."""
+    now = versions()
+    changed = [f"{name} {then}, now {now[name]}" for name, then in info.versions.items() if now.get(name, then) != then]
+    if changed:
+        report(
+            WarningRaised(
+                kind="versions",
+                message="the run goes on with other versions than it began with",
+                evidence="; ".join(changed),
+                suggestion="it won't equal a run never interrupted; install those versions if that matters",
+            )
+        )
+
+
 def _start(info: RunInfo) -> Start:
     if not info.start_from:
         return Start()
@@ -254,21 +265,6 @@ def _save_model(info: RunInfo, saved: Path) -> Path:
     return path
 
 
-def _notify(folder: RunFolder, ending: Ending) -> None:
-    """Run the user's own command; what goes wrong with it is no matter of the run's."""
-    state: Literal["finished", "stopped", "failed"] = "finished"
-    if not isinstance(ending, RunFinished):
-        state = "stopped" if isinstance(ending, RunStopped) else "failed"
-    message = ending.message if isinstance(ending, RunFailed) else ending.reason
-    try:
-        command = load_settings().notify_command
-    except DistillError as error:
-        _log.warning("%s: %s", error.message, error.hint)
-        return
-    if wrong := notify(command, run=folder.name, run_path=folder.path, state=state, message=message):
-        _log.warning(wrong)
-
-
 def _in_words(error: Exception) -> tuple[str, str]:
     hint = "details are in worker.log, in the run's folder"
     match error:
@@ -278,15 +274,3 @@ def _in_words(error: Exception) -> tuple[str, str]:
             return f"{name or 'a file'}: {reason}", f"what was saved is kept, and resume goes on from there; {hint}"
         case _:
             return f"something broke inside Distill: {type(error).__name__}: {error}", f"please report it; {hint}"
-
-
-def main() -> None:
-    """Train the run whose folder is the only argument, showing nothing."""
-    try:
-        sys.exit(work(RunFolder(Path(sys.argv[1])), lambda _event: None))
-    except DistillError as error:
-        sys.exit(f"{error.message}: {error.hint}")
-
-
-if __name__ == "__main__":
-    main()

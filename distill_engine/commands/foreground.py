@@ -18,12 +18,12 @@ def work(folder: RunFolder, *, as_json: bool) -> int:
     Raises:
         DistillError: another process is training it.
     """
-    from distill_engine import worker
     from distill_engine.console import most_seconds, view_for
+    from distill_engine.process import train_run
 
     if not as_json:
         say(f"run folder {shown(str(folder.path))}")
-    status = worker.work(folder, view_for(json=as_json, most_seconds=most_seconds(folder)).show)
+    status = train_run(folder, view_for(json=as_json, most_seconds=most_seconds(folder)).show)
     if status > 128 and not as_json:
         say(f"distill-engine resume {shlex.quote(shown(folder.name))} goes on from there")
     return status

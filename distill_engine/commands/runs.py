@@ -108,6 +108,8 @@ def stop(name: str, now: bool, timeout: float) -> None:
 
     folder = run_folder.find(name)
     if lock_holder(folder) is None:
+        if run_folder.last_event(folder) is None:
+            raise DistillError(f"run {shown(folder.name)} has no worker yet", "if it is just being started, ask again")
         say(_how_it_ended(folder))
         return
     try:

@@ -90,9 +90,9 @@ class Checkpoints:
     def _let_go(self, newest: Path) -> None:
         """Remove all but `newest` and the newest few that hold sound weights."""
         older = [path for path in list_checkpoints(self._folder) if path != newest]
-        sound = [path for path in older if read_info(path).progress.sound]
+        sound = [path for path in older if _is_sound(path)]
         for path in set(older) - set(sound[: self._keep - 1]):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -111,14 +111,18 @@ def take_newest(folder: Path) -> tuple[LoadedCheckpoint | None, list[str]]:
             return load(path), rejected
         except DistillError as error:
             rejected.append(error.message)
-            path.rename(path.with_name(f"{path.name}{REJECTED_SUFFIX}"))
+            _set_aside(path)
     return None, rejected
 
 
 def newest_sound(folder: Path) -> LoadedCheckpoint | None:
     """Return the newest checkpoint whose weights a step was taken from last; None where there is none."""
     for path in list_checkpoints(folder):
-        loaded = load(path)
+        try:
+            loaded = load(path)
+        except DistillError:
+            _set_aside(path)
+            continue
         if loaded.info.progress.sound:
             return loaded
     return None
@@ -181,6 +185,19 @@ def restore(state: TrainingState, loaded: LoadedCheckpoint) -> None:
     if info.progress.best_step:
         best = _under(tensors, "best/") or _under(tensors, "ema/") or _under(tensors, "model/")
         state.best = {name: tensor.to(device, copy=True) for name, tensor in best.items()}
+
+
+def _set_aside(path: Path) -> None:
+    path.rename(path.with_name(f"{path.name}{REJECTED_SUFFIX}"))
+
+
+def _is_sound(path: Path) -> bool:
+    """Tell whether a checkpoint's weights are; one whose header is damaged is set aside and isn't."""
+    try:
+        return read_info(path).progress.sound
+    except DistillError:
+        _set_aside(path)
+        return False
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

@@ -237,7 +237,7 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
     progress = state.progress
     validation = None
     if run.validation is not None:
-        validation = validate_epoch(state, run.validation, run.config, run.orders.waiting)
+        validation = validate_epoch(state, run.validation, run.config, run.orders.stop_waits)
         if validation is None:
             return
     means = progress.sums.means(run.config.loss)

@@ -1,4 +1,7 @@
-"""Orders to a run in training, followed between two steps. None changes what is learnt."""
+"""Orders to a run in training, followed between two steps. None changes what a run learns whose steps are finite.
+
+(One that diverges goes back to its newest checkpoint, and an order may have saved that.)
+"""
 
 from __future__ import annotations
 
@@ -35,20 +38,36 @@ def follow_orders(state: TrainingState, run: Run) -> Stop | StopNow | None:
 
 def _pause(state: TrainingState, run: Run, order: Pause) -> Stop | StopNow | None:
     """Wait for an order to go on, with nothing on the GPU meanwhile; return one that ends the run instead."""
-    progress, device = state.progress, torch.device(run.config.device)
+    progress = state.progress
     trained = run.seconds()
     state.move_to(torch.device("cpu"))
     run.report(RunPaused(step=progress.step, epoch=progress.epoch, reason=order.sender))
     run.orders.answer(order, "done", f"paused after step {progress.step:,}")
-    while not isinstance(wake := run.orders.wait(), Unpause | Stop | StopNow):
-        _do(wake, state, run)
-    state.move_to(device)
-    run.started += run.seconds() - trained
+    while True:
+        wake = run.orders.wait()
+        run.started += run.seconds() - trained  # a pause is no training time
+        match wake:
+            case Stop() | StopNow():  # what is left to do needs no GPU, and somebody else may use it now
+                return wake
+            case Unpause():
+                if _back_on_device(state, run, wake):
+                    return None
+            case _:
+                _do(wake, state, run)
+
+
+def _back_on_device(state: TrainingState, run: Run, order: Unpause) -> bool:
+    """Go on where the device has room again; otherwise refuse, and stay paused."""
+    progress = state.progress
+    try:
+        state.move_to(torch.device(run.config.device))
+    except torch.OutOfMemoryError:
+        state.move_to(torch.device("cpu"))
+        run.orders.answer(order, "refused", "the GPU has no room yet: the run stays paused")
+        return False
     run.report(RunUnpaused(step=progress.step, epoch=progress.epoch))
-    if not isinstance(wake, Unpause):
-        return wake
-    run.orders.answer(wake, "done", f"goes on after step {progress.step:,}")
-    return None
+    run.orders.answer(order, "done", f"goes on after step {progress.step:,}")
+    return True
 
 
 def _do(order: AnyCommand, state: TrainingState, run: Run) -> None:
@@ -62,7 +81,7 @@ def _do(order: AnyCommand, state: TrainingState, run: Run) -> None:
         case Preview():
             made = run.preview(state)
             if made is None:
-                run.orders.answer(order, "refused", "it was given up: another order came, or it couldn't be written")
+                run.orders.answer(order, "refused", "it was given up: a stop came between, or it couldn't be written")
             else:
                 run.orders.answer(order, "done", f"made at {step}", made.path)
         case Pause():

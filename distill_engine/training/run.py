@@ -34,6 +34,9 @@ class Orders(Protocol):
     def waiting(self) -> bool:
         """Tell whether there is an order: asked before every step."""
 
+    def stop_waits(self, *, now_only: bool = False) -> bool:
+        """Tell whether an order to end the run waits, or one to end it at once."""
+
     def take(self) -> AnyCommand | None:
         """Return the next order, None where none waits."""
 
@@ -88,16 +91,21 @@ class Run:
         return path
 
     def preview(self, state: TrainingState, *, best: bool = False) -> PreviewSaved | None:
-        """Make a preview of the judged weights, or the best; None where an order came between, or it can't be written.
+        """Make a preview of the judged weights, or the best; None where a stop came between, or it can't be written.
 
-        A preview is never worth a run: what goes wrong with one is a warning.
+        That of the best weights closes a run: only an order to stop at once keeps it from being made. And a preview is
+        never worth a run: what goes wrong with one is a warning.
         """
         progress = state.progress
         weights = state.best if best and state.best else state.ema
         try:
             with state.evaluating(weights) as model:
                 made = self.previews.make(
-                    model, step=progress.step, epoch=progress.epoch, best=best, should_stop=self.orders.waiting
+                    model,
+                    step=progress.step,
+                    epoch=progress.epoch,
+                    best=best,
+                    should_stop=lambda: self.orders.stop_waits(now_only=best),
                 )
         except (DistillError, OSError) as error:
             self.report(

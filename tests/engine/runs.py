@@ -61,6 +61,10 @@ class StopAfter:
     def waiting(self) -> bool:
         return self._left is not None and self._left <= 0
 
+    def stop_waits(self, *, now_only: bool = False) -> bool:
+        del now_only
+        return self.waiting()
+
     def take(self) -> AnyCommand | None:
         return self.wait() if self.waiting() else None
 

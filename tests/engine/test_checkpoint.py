@@ -70,6 +70,17 @@ def test_damaged_checkpoints_of_later_steps_never_cost_a_good_one(run: SmallRun)
         checkpoint.load(path)
 
 
+def test_a_damaged_older_checkpoint_does_not_end_a_run(run: SmallRun) -> None:
+    config = small_config(max_epochs=4, checkpoint_interval=1)
+    run.train(config, stop_after_steps=9)
+    newest, older = kept(run)
+    older.write_bytes(older.read_bytes()[:5000])
+    outcome = run.train(config, start=Start(resume=checkpoint.load(newest)))
+    assert outcome.ending == "epochs"
+    assert len(kept(run)) == 2
+    assert older not in kept(run)
+
+
 def test_where_all_are_damaged_there_is_none(run: SmallRun) -> None:
     run.train(small_config(max_epochs=1))
     for path in kept(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +141,32 @@ def test_a_paused_run_can_be_stopped(dataset: Path, commanded: Callable[[str, Sc
     assert (outcome.ending, outcome.progress.step) == ("stopped", 4)
 
 
+def test_an_order_that_is_not_to_hurry_leaves_the_closing_preview_be(
+    dataset: Path, commanded: Callable[[str, Script], Commanded]
+) -> None:
+    run = commanded("run", {4: [Stop, Checkpoint, Stop]})
+    assert run.train(dataset, max_epochs=3).preview is not None
+
+
+def test_waiting_is_no_training_time(
+    dataset: Path, commanded: Callable[[str, Script], Commanded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = commanded("run", {4: [Pause, Checkpoint, StopNow]})
+    now = time.monotonic()
+    clock = iter(range(10_000))
+    wait = run.control.wait
+
+    def wait_for_an_hour() -> AnyCommand:
+        nonlocal now
+        now += 3600
+        return wait()
+
+    monkeypatch.setattr(run.control, "wait", wait_for_an_hour)
+    monkeypatch.setattr("distill_engine.training.run.time.monotonic", lambda: now + next(clock) * 1e-6)
+    outcome = run.train(dataset, max_epochs=3)
+    assert outcome.progress.seconds < 60
+
+
 def test_while_preparing_a_pause_waits_and_what_needs_a_model_is_refused(
     dataset: Path, commanded: Callable[[str, Script], Commanded]
 ) -> None:
@@ -160,7 +187,7 @@ def test_commands_of_an_earlier_stretch_are_refused_unless_they_were_answered(tm
     events: list[Event] = []
     send(folder, Stop(id="answered", time=0.0, sender="me"))
     send(folder, Stop(id="stale", time=0.0, sender="me"))
-    control = Control(folder, events.append)
+    control = Control(folder, events.append, restarted=True)
     control.refuse_stale(frozenset({"answered"}))
     assert [(event.id, event.answer) for event in events if isinstance(event, CommandAnswered)] == [
         ("stale", "refused")

@@ -80,7 +80,7 @@ class Trained:
         threads = "2" if self.folder.info().threads else "1"
         with self.folder.worker_log.open("ab") as log:
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "distill_engine.worker", str(self.folder.path)],
+                [sys.executable, "-m", "distill_engine.process", str(self.folder.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
