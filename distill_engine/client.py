@@ -161,7 +161,9 @@ async def command(
         DistillError: the deadline passed, or the order can't be written.
     """
     if lock_holder(run) is None:
-        raise NotRunningError(f"run {run.name} isn't running", f"distill-engine resume {run.name} goes on with it")
+        raise NotRunningError(
+            f"run {run.name} isn't running", f"distill-engine show {run.name} says how it ended and what to do next"
+        )
     order = kind(id=run_folder.new_id(), time=time.time(), sender=sender or _sender())
     deadline = time.monotonic() + timeout
     heard = False

@@ -298,8 +298,10 @@ class RunLock:
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in heartbeat.NO_LOCKS:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
                 return False
+            if error.errno not in heartbeat.NO_LOCKS:
+                raise
             self._heartbeat = heartbeat.take(folder.heartbeat_file)
             return self._heartbeat is not None
         return True

@@ -321,7 +321,8 @@ def _restarts(state: RunState, now: float) -> Iterator[str]:
 
 
 def _unanswered(state: RunState) -> Iterator[str]:
-    yield from (f"The order {one.command} was heard and isn't carried out yet." for one in state.awaiting)
+    if not state.is_over:
+        yield from (f"The order {one.command} was heard and isn't carried out yet." for one in state.awaiting)
 
 
 def _what_changed(reading: Reading, now: float) -> Iterator[str]:

@@ -85,12 +85,12 @@ def _gpus(uuids: Sequence[str]) -> Iterator[Callable[[], list[GpuSample]]]:
         return
     try:
         handles = [pynvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids]
-        yield lambda: [_gpu(index, handle) for index, handle in enumerate(handles)]
+        yield lambda: [_gpu(handle) for handle in handles]
     finally:
         pynvml.nvmlShutdown()
 
 
-def _gpu(index: int, handle: object) -> GpuSample:
+def _gpu(handle: object) -> GpuSample:
     import pynvml  # noqa: PLC0415
 
     def told(question: Callable[[], float]) -> float | None:
@@ -102,7 +102,7 @@ def _gpu(index: int, handle: object) -> GpuSample:
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     milliwatts = told(lambda: pynvml.nvmlDeviceGetPowerUsage(handle))
     return GpuSample(
-        index=index,
+        index=pynvml.nvmlDeviceGetIndex(handle),
         name=pynvml.nvmlDeviceGetName(handle),
         load=told(lambda: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu),
         memory_used=memory.used,

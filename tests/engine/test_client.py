@@ -159,7 +159,7 @@ async def test_a_worker_killed_in_the_middle_of_a_line_is_told_and_nothing_is_wr
             (death,) = await rest(queue)
     assert isinstance(death, RunFailed)
     assert death.seq == 0
-    assert "resume a" in death.hint
+    assert "show a" in death.hint
     assert run.events_file.read_bytes() == before
 
 
@@ -408,7 +408,7 @@ async def test_a_run_without_a_worker_takes_no_orders() -> None:
     run = new_run()
     with pytest.raises(NotRunningError) as error:
         await command(run, Stop, PATIENCE)
-    assert "resume a" in error.value.hint
+    assert "show a" in error.value.hint
     assert not run.commands_file.exists()
 
 
