@@ -159,7 +159,7 @@ async def test_a_worker_killed_in_the_middle_of_a_line_is_told_and_nothing_is_wr
             (death,) = await rest(queue)
     assert isinstance(death, RunFailed)
     assert death.seq == 0
-    assert "show a" in death.hint
+    assert "resume a" in death.hint
     assert run.events_file.read_bytes() == before
 
 
