@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from distill_engine.events import Checkpoint, Pause, Preview, Stop, StopNow, Unpause
     from distill_engine.home import config_folder, models_folder, runs_folder
     from distill_engine.library import LibraryEntry, list_models
+    from distill_engine.login_manager import login_manager_ends_processes
     from distill_engine.run_folder import RunFolder, list_runs
     from distill_engine.run_state import Histories, RunState, apply, fold
     from distill_engine.start import Plan, Wishes, new_run, plan_run, prepare_to_resume
@@ -25,6 +26,7 @@ _ROOMS = {
     "events": ("Checkpoint", "Pause", "Preview", "Stop", "StopNow", "Unpause"),
     "home": ("config_folder", "models_folder", "runs_folder"),
     "library": ("LibraryEntry", "list_models"),
+    "login_manager": ("login_manager_ends_processes",),
     "run_folder": ("RunFolder", "list_runs"),
     "run_state": ("Histories", "RunState", "apply", "fold"),
     "start": ("Plan", "Wishes", "new_run", "plan_run", "prepare_to_resume"),
@@ -61,6 +63,7 @@ __all__ = [
     "follow",
     "list_models",
     "list_runs",
+    "login_manager_ends_processes",
     "models_folder",
     "new_run",
     "plan_run",
