@@ -33,7 +33,7 @@ from distill_engine.events import (
     command_name,
     encode,
 )
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder, lock_holder, trained_elsewhere
 from distill_engine.start import Plan, new_run
 from distill_engine.threads import let_threads_sleep
 from distill_engine.words import counted, shown
@@ -258,17 +258,13 @@ async def start_worker(run: RunFolder, timeout: float = BEGIN_SECONDS) -> RunSta
         DistillError: it did not begin, with the reason.
     """
     if (holder := lock_holder(run)) is not None:
-        raise _trained_elsewhere(run, holder)
+        raise trained_elsewhere(run, holder)
     try:
         return await _begun(run, timeout)
     except OSError as error:
         raise DistillError(
             f"no worker of run {run.name} can be started: {error.strerror}", error.filename or ""
         ) from None
-
-
-def _trained_elsewhere(run: RunFolder, holder: int) -> DistillError:
-    return DistillError(f"run {run.name} is being trained by process {holder}", "wait until it ends, or end it first")
 
 
 async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
@@ -282,7 +278,7 @@ async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
         for event in await _news(reader, run):
             if isinstance(event, RunStarted | RunRestarted):
                 if event.pid != worker.pid:
-                    raise _trained_elsewhere(run, event.pid)
+                    raise trained_elsewhere(run, event.pid)
                 return event
             if isinstance(event, RunFailed):
                 raise DistillError(event.message, event.hint)

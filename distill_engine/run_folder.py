@@ -289,10 +289,7 @@ class RunLock:
         self._heartbeat: Heartbeat | None = None
         if not self._locked(folder):
             os.close(self._descriptor)
-            raise DistillError(
-                f"run {folder.name} is being trained by process {lock_holder(folder)}",
-                "wait until it ends, or end it first",
-            )
+            raise trained_elsewhere(folder, lock_holder(folder))
 
     def _locked(self, folder: RunFolder) -> bool:
         try:
@@ -322,6 +319,12 @@ class RunLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def trained_elsewhere(folder: RunFolder, holder: int | None) -> DistillError:
+    """Return what one is told who wants to train a run that `holder` trains."""
+    message = f"run {folder.name} is being trained by process {holder}"
+    return DistillError(message, "wait until it ends, or end it first")
 
 
 def lock_holder(folder: RunFolder) -> int | None:
