@@ -6,72 +6,277 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distill_engine.atomic import write_bytes
+    from distill_engine.audio.io import WRITABLE_FORMATS, looks_like_recording
+    from distill_engine.audio.pictures import MelPicture, WaveformPicture, mel_picture, waveform_picture
     from distill_engine.client import NotRunningError, command, follow, start_run, start_worker
     from distill_engine.datasets import Recording, Scan, scan
-    from distill_engine.errors import DistillError
-    from distill_engine.events import Checkpoint, Pause, Preview, Stop, StopNow, Unpause
-    from distill_engine.home import config_folder, models_folder, runs_folder
-    from distill_engine.library import LibraryEntry, list_models
+    from distill_engine.demo_recordings import write_recordings
+    from distill_engine.errors import ConfigError, DistillError, NotFoundError, StopRequestedError
+    from distill_engine.events import (
+        AnyCommand,
+        Checkpoint,
+        CheckpointSaved,
+        CommandAnswered,
+        EpochDone,
+        GpuSample,
+        HeardRecording,
+        Pause,
+        Preview,
+        PreviewSaved,
+        RunFailed,
+        RunFinished,
+        RunPaused,
+        RunRestarted,
+        RunStopped,
+        RunUnpaused,
+        Stop,
+        StopNow,
+        SystemSample,
+        Unpause,
+    )
+    from distill_engine.generation_limits import LARGEST_SEED, LONGEST_SECONDS, MOST_SOUNDS, SHORTEST_SECONDS
+    from distill_engine.home import cache_folder, config_folder, data_folder, models_folder, runs_folder, state_folder
+    from distill_engine.library import (
+        LibraryEntry,
+        delete,
+        export,
+        export_target,
+        find_model,
+        import_model,
+        list_models,
+        rename,
+    )
     from distill_engine.login_manager import login_manager_ends_processes
-    from distill_engine.run_folder import RunFolder, list_runs
-    from distill_engine.run_state import Histories, RunState, apply, fold
-    from distill_engine.start import Plan, Wishes, new_run, plan_run, prepare_to_resume
-    from distill_engine.training.config import TrainingConfig, declarations
-    from distill_engine.words import counted
+    from distill_engine.names import checked_name
+    from distill_engine.replay import read_recorded, write_beginning
+    from distill_engine.run_epochs import RunEpochs, run_epochs
+    from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs, lock_holder
+    from distill_engine.run_history import Answered, History, Table
+    from distill_engine.run_reading import Reading, glance, outline
+    from distill_engine.run_removal import remove_run, size_of_run
+    from distill_engine.run_state import Best, RunState, Warned, apply, fold
+    from distill_engine.run_words import ago, best_loss, change_in_percent, phase_in_words, seconds_left, when_in_words
+    from distill_engine.service_client import Service
+    from distill_engine.service_messages import AugmentedPictures, AugmentedPicturesDrawn, Generate, Generated, Progress
+    from distill_engine.start import Plan, Wishes, dictated_by, new_run, plan_run, prepare_to_resume
+    from distill_engine.training.config import (
+        Declaration,
+        TrainingConfig,
+        Value,
+        checked_value,
+        declarations,
+        get,
+        replaced,
+    )
+    from distill_engine.training.config_file import (
+        SettingsFile,
+        is_as_read,
+        load_config,
+        parse_value,
+        read_settings,
+        save_config,
+    )
+    from distill_engine.training.estimate import Estimate, estimate
+    from distill_engine.training.presets import PRESETS, preset_config, unfitted_preset
+    from distill_engine.words import cells, counted, cut, duration, shown, size
 
 _ROOMS = {
+    "atomic": ("write_bytes",),
+    "audio.io": ("WRITABLE_FORMATS", "looks_like_recording"),
+    "audio.pictures": ("MelPicture", "WaveformPicture", "mel_picture", "waveform_picture"),
     "client": ("NotRunningError", "command", "follow", "start_run", "start_worker"),
     "datasets": ("Recording", "Scan", "scan"),
-    "errors": ("DistillError",),
-    "events": ("Checkpoint", "Pause", "Preview", "Stop", "StopNow", "Unpause"),
-    "home": ("config_folder", "models_folder", "runs_folder"),
-    "library": ("LibraryEntry", "list_models"),
+    "demo_recordings": ("write_recordings",),
+    "errors": ("ConfigError", "DistillError", "NotFoundError", "StopRequestedError"),
+    "events": (
+        "AnyCommand",
+        "Checkpoint",
+        "CheckpointSaved",
+        "CommandAnswered",
+        "EpochDone",
+        "GpuSample",
+        "HeardRecording",
+        "Pause",
+        "Preview",
+        "PreviewSaved",
+        "RunFailed",
+        "RunFinished",
+        "RunPaused",
+        "RunRestarted",
+        "RunStopped",
+        "RunUnpaused",
+        "Stop",
+        "StopNow",
+        "SystemSample",
+        "Unpause",
+    ),
+    "generation_limits": ("LARGEST_SEED", "LONGEST_SECONDS", "MOST_SOUNDS", "SHORTEST_SECONDS"),
+    "home": ("cache_folder", "config_folder", "data_folder", "models_folder", "runs_folder", "state_folder"),
+    "library": (
+        "LibraryEntry",
+        "delete",
+        "export",
+        "export_target",
+        "find_model",
+        "import_model",
+        "list_models",
+        "rename",
+    ),
     "login_manager": ("login_manager_ends_processes",),
-    "run_folder": ("RunFolder", "list_runs"),
-    "run_state": ("Histories", "RunState", "apply", "fold"),
-    "start": ("Plan", "Wishes", "new_run", "plan_run", "prepare_to_resume"),
-    "training.config": ("TrainingConfig", "declarations"),
-    "words": ("counted",),
+    "names": ("checked_name",),
+    "replay": ("read_recorded", "write_beginning"),
+    "run_epochs": ("RunEpochs", "run_epochs"),
+    "run_folder": ("RunFolder", "RunInfo", "find", "list_runs", "lock_holder"),
+    "run_history": ("Answered", "History", "Table"),
+    "run_reading": ("Reading", "glance", "outline"),
+    "run_removal": ("remove_run", "size_of_run"),
+    "run_state": ("Best", "RunState", "Warned", "apply", "fold"),
+    "run_words": ("ago", "best_loss", "change_in_percent", "phase_in_words", "seconds_left", "when_in_words"),
+    "service_client": ("Service",),
+    "service_messages": ("AugmentedPictures", "AugmentedPicturesDrawn", "Generate", "Generated", "Progress"),
+    "start": ("Plan", "Wishes", "dictated_by", "new_run", "plan_run", "prepare_to_resume"),
+    "training.config": ("Declaration", "TrainingConfig", "Value", "checked_value", "declarations", "get", "replaced"),
+    "training.config_file": (
+        "SettingsFile",
+        "is_as_read",
+        "load_config",
+        "parse_value",
+        "read_settings",
+        "save_config",
+    ),
+    "training.estimate": ("Estimate", "estimate"),
+    "training.presets": ("PRESETS", "preset_config", "unfitted_preset"),
+    "words": ("cells", "counted", "cut", "duration", "shown", "size"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 # Written out, though the table has the names too: mypy lets others import only what stands here.
 __all__ = [
+    "LARGEST_SEED",
+    "LONGEST_SECONDS",
+    "MOST_SOUNDS",
+    "PRESETS",
+    "SHORTEST_SECONDS",
+    "WRITABLE_FORMATS",
+    "Answered",
+    "AnyCommand",
+    "AugmentedPictures",
+    "AugmentedPicturesDrawn",
+    "Best",
     "Checkpoint",
+    "CheckpointSaved",
+    "CommandAnswered",
+    "ConfigError",
+    "Declaration",
     "DistillError",
-    "Histories",
+    "EpochDone",
+    "Estimate",
+    "Generate",
+    "Generated",
+    "GpuSample",
+    "HeardRecording",
+    "History",
     "LibraryEntry",
+    "MelPicture",
+    "NotFoundError",
     "NotRunningError",
     "Pause",
     "Plan",
     "Preview",
+    "PreviewSaved",
+    "Progress",
+    "Reading",
     "Recording",
+    "RunEpochs",
+    "RunFailed",
+    "RunFinished",
     "RunFolder",
+    "RunInfo",
+    "RunPaused",
+    "RunRestarted",
     "RunState",
+    "RunStopped",
+    "RunUnpaused",
     "Scan",
+    "Service",
+    "SettingsFile",
     "Stop",
     "StopNow",
+    "StopRequestedError",
+    "SystemSample",
+    "Table",
     "TrainingConfig",
     "Unpause",
+    "Value",
+    "Warned",
+    "WaveformPicture",
     "Wishes",
+    "ago",
     "apply",
+    "best_loss",
+    "cache_folder",
+    "cells",
+    "change_in_percent",
+    "checked_name",
+    "checked_value",
     "command",
     "config_folder",
     "counted",
+    "cut",
+    "data_folder",
     "declarations",
+    "delete",
+    "dictated_by",
+    "duration",
+    "estimate",
+    "export",
+    "export_target",
+    "find",
+    "find_model",
     "fold",
     "follow",
+    "get",
+    "glance",
+    "import_model",
+    "is_as_read",
     "list_models",
     "list_runs",
+    "load_config",
+    "lock_holder",
     "login_manager_ends_processes",
+    "looks_like_recording",
+    "mel_picture",
     "models_folder",
     "new_run",
+    "outline",
+    "parse_value",
+    "phase_in_words",
     "plan_run",
     "prepare_to_resume",
+    "preset_config",
+    "read_recorded",
+    "read_settings",
+    "remove_run",
+    "rename",
+    "replaced",
+    "run_epochs",
     "runs_folder",
+    "save_config",
     "scan",
+    "seconds_left",
+    "shown",
+    "size",
+    "size_of_run",
     "start_run",
     "start_worker",
+    "state_folder",
+    "unfitted_preset",
+    "waveform_picture",
+    "when_in_words",
+    "write_beginning",
+    "write_bytes",
+    "write_recordings",
 ]
 
 

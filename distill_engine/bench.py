@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from distill_engine.datasets import scan
-from distill_engine.demo import write_recordings
+from distill_engine.demo_recordings import write_recordings
 from distill_engine.run_folder import EventLog, RunFolder
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.dataset import PieceLoader

@@ -11,14 +11,11 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
-import sysconfig
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
-from distill_engine import home, run_folder
+from distill_engine import run_folder
 from distill_engine.errors import DistillError
 from distill_engine.event_reader import EventReader, missing_ending
 from distill_engine.events import (
@@ -34,8 +31,8 @@ from distill_engine.events import (
     encode,
 )
 from distill_engine.run_folder import RunFolder, lock_holder, trained_elsewhere
+from distill_engine.spawning import command_of, environment
 from distill_engine.start import Plan, new_run
-from distill_engine.threads import let_threads_sleep
 from distill_engine.words import counted, shown
 
 Events = asyncio.Queue[list[AnyEvent] | None]
@@ -294,35 +291,19 @@ async def _begun(run: RunFolder, timeout: float) -> RunStarted | RunRestarted:
 
 def _spawned(run: RunFolder) -> subprocess.Popen[bytes]:
     """Start a worker in a session of its own: no controlling terminal, input from nowhere, output to its log."""
-    command = [sys.executable, "-P", "-m", "distill_engine.process", str(run.path.absolute())]
     with run.worker_log.open("ab") as log:
         worker = subprocess.Popen(
-            command,
+            command_of("process", str(run.path.absolute())),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",  # so that no disk is kept from being unmounted
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
     # Where this process lives on, an ended worker must not stay a zombie; asyncio's own children die with their loop.
     threading.Thread(target=worker.wait, name=f"wait for {run.name}", daemon=True).start()
     return worker
-
-
-def _environment() -> dict[str, str]:
-    """Return this process's environment, with relative paths made absolute, for the worker's folder is another."""
-    environment = dict(os.environ)
-    let_threads_sleep(environment)
-    if "DISTILL_HOME" in environment:
-        environment["DISTILL_HOME"] = str(home.state_folder().parent)
-    package = Path(__file__).resolve().parent.parent
-    paths = [str(Path(path).absolute()) for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    if str(package) not in {*paths, sysconfig.get_path("purelib")}:
-        paths.insert(0, str(package))  # this very code, also where it was never installed
-    if paths:
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
-    return environment
 
 
 def _last_words(run: RunFolder, log_size: int, status: int) -> str:

@@ -26,11 +26,15 @@ class UsageError(DistillError):
 
 
 class ConfigError(UsageError):
-    """A configuration that can't be used; `key` is the dotted name of the field at fault, where there is one."""
+    """A configuration that can't be used; `key` is the dotted name of the field at fault, where there is one.
 
-    def __init__(self, message: str, hint: str = "", key: str = "") -> None:
+    Where fields contradict each other, `also` has the names of the others.
+    """
+
+    def __init__(self, message: str, hint: str = "", key: str = "", also: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint)
         self.key = key
+        self.also = also
 
 
 class DatasetError(UsageError):

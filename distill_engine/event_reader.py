@@ -15,11 +15,11 @@ from typing import Self
 
 import msgspec
 
-from distill_engine.events import ENDINGS, AnyEvent, RunFailed, decode
+from distill_engine.events import ENDINGS, AnyEvent, RunFailed, decode, decode_all
 from distill_engine.run_folder import RunFolder
 
 CHUNK = 1 << 18
-"""How many bytes are read at once: about a thousand events."""
+"""How many bytes are read at once: 600 steps, in a third of a millisecond, which is how long other threads wait."""
 
 LINES_REMEMBERED = 4096
 
@@ -93,8 +93,7 @@ class EventReader:
         """
         while True:
             with self._path.open("rb", buffering=0) as file:
-                lines, at_end = self._next_lines(file.fileno())
-            events = [event for line in lines if (event := self._taken_in(line)) is not None]
+                events, at_end = self._next_events(file.fileno())
             # Lines of unknown types, or of the part before `after`, must not look like the end of what there is.
             if events or at_end:
                 return events
@@ -113,8 +112,8 @@ class EventReader:
         self.last = _event_on(lines[-1])
         return True
 
-    def _next_lines(self, descriptor: int) -> tuple[list[bytes], bool]:
-        """Return whole lines from where the last ones ended, and whether that was all there is."""
+    def _next_events(self, descriptor: int) -> tuple[list[AnyEvent], bool]:
+        """Return what the whole lines from where the last ones ended tell that is wanted, and whether they were all."""
         status = os.fstat(descriptor)
         if status.st_size < self._offset or self._inode not in (0, status.st_ino):
             self._find_place(descriptor)
@@ -122,15 +121,35 @@ class EventReader:
         chunk = os.pread(descriptor, self._chunk, self._offset)
         at_end = self._offset + len(chunk) >= status.st_size
         whole, newline, _ = chunk.rpartition(b"\n")
-        if not newline:
-            self._chunk *= 1 if at_end else 2  # a line longer than a chunk
-        lines = whole.split(b"\n") if newline else []
-        if lines and not self._goes_on(lines[0]):
-            self._find_place(descriptor)
-            return [], False
+        if newline:
+            self._chunk = CHUNK
+        elif not at_end:
+            self._chunk *= 2  # a line longer than a chunk
+        events = self._taken_at_once(whole) if newline else []
+        if events is None:
+            lines = whole.split(b"\n")
+            if not self._goes_on(lines[0]):
+                self._find_place(descriptor)
+                return [], False
+            events = [event for line in lines if (event := self._taken_in(line)) is not None]
         self._offset += len(whole) + len(newline)
         self._looked_at = (status.st_ino, status.st_size, status.st_mtime_ns) if at_end else None
-        return lines, at_end
+        return events, at_end
+
+    def _taken_at_once(self, lines: bytes) -> list[AnyEvent] | None:
+        """Note the lines and return the wanted events; None, and nothing noted, where one isn't what comes next."""
+        try:
+            events = decode_all(lines)
+        except ValueError:
+            return None
+        first, count = self._seen + 1, lines.count(b"\n") + 1
+        seqs = [event.seq for event in events]
+        if seqs != [*range(first, first + count)]:
+            return None
+        self._seen = seqs[-1]
+        self._remembered.extend(zip(seqs, [event.time for event in events], strict=True))
+        self.last = events[-1]
+        return events if first > self._after else [event for event in events if event.seq > self._after]
 
     def _goes_on(self, line: bytes) -> bool:
         head = _head_of(line)

@@ -356,3 +356,12 @@ def decode(line: bytes) -> AnyEvent | None:
         if _type_decoder.decode(line).get("type") in _known:
             raise
         return None
+
+
+def decode_all(lines: bytes) -> list[AnyEvent]:
+    """Return the events that stand on whole lines, decoded at once: several times as fast as one by one.
+
+    Raises:
+        ValueError: there is a line for which `decode` raises or returns None.
+    """
+    return _decoder.decode_lines(lines)

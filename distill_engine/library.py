@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,8 +72,11 @@ def describe(entry: LibraryEntry) -> ModelDescription:
     )
 
 
-def list_models(folder: Path | None = None) -> list[LibraryEntry]:
-    """Return what is in the library, by name; a file that can't be used is listed with its problem."""
+def list_models(folder: Path | None = None, *, known: Sequence[LibraryEntry] = ()) -> list[LibraryEntry]:
+    """Return what is in the library, by name; a file that can't be used is listed with its problem.
+
+    A file of the size and time that it has in `known`, an earlier list, isn't read again.
+    """
     folder = folder or home.models_folder()
     try:
         paths = [path for path in folder.iterdir() if path.suffix == SUFFIX and not path.name.startswith(".")]
@@ -80,7 +84,8 @@ def list_models(folder: Path | None = None) -> list[LibraryEntry]:
         return []
     except OSError as error:
         raise DistillError(f"the folder of models {folder} can't be read: {error.strerror}") from None
-    entries = (_entry(path) for path in paths)
+    read_before = {entry.path: entry for entry in known if entry.info}
+    entries = (_entry(path, read_before.get(path)) for path in paths)
     return sorted((entry for entry in entries if entry), key=lambda entry: (entry.name.casefold(), entry.name))
 
 
@@ -156,15 +161,20 @@ def import_model(source: Path, name: str | None = None, folder: Path | None = No
         staged.unlink(missing_ok=True)
 
 
+def export_target(entry: LibraryEntry, target: Path) -> Path:
+    """Return the file that `export` writes: in a folder under the model's name; `.distill` is added where missing."""
+    target = target / f"{entry.name}{SUFFIX}" if target.is_dir() else target
+    return target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
+
+
 def export(entry: LibraryEntry, target: Path, *, overwrite: bool = False) -> Path:
-    """Copy a model to a file, or under its name into a folder; return where it is. `.distill` is added where missing.
+    """Copy a model to the file that `export_target` names; return where it is.
 
     Raises:
         ModelFileError: the model can't be read.
         UsageError: a file is there already, and `overwrite` wasn't asked for; or there is no such folder.
     """
-    target = target / f"{entry.name}{SUFFIX}" if target.is_dir() else target
-    target = target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
+    target = export_target(entry, target)
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {shown(str(target.parent))}", "make it first, or name another place")
     read_info(entry.path)
@@ -187,10 +197,12 @@ def _path(folder: Path, name: str) -> Path:
     return folder / f"{name}{SUFFIX}"
 
 
-def _entry(path: Path) -> LibraryEntry | None:
+def _entry(path: Path, known: LibraryEntry | None = None) -> LibraryEntry | None:
     """Return None where the file has just gone."""
     try:
         status = path.stat()
+        if known and (known.size, known.modified) == (status.st_size, status.st_mtime):
+            return known
         info, problem = read_info(path), ""
     except (FileNotFoundError, NotFoundError):
         return None

@@ -100,7 +100,7 @@ def _check_free(targets: list[Path], request: Request) -> None:
     if taken and not request.overwrite:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise UsageError(
-            f"{shown(str(taken[0]))}{more} exists already", "name another place or seed, or add --force to replace it"
+            f"{shown(str(taken[0]))}{more} exists already", "name another place or seed, or have it replaced (--force)"
         )
 
 

@@ -1,8 +1,9 @@
 """What a run's log comes to at once, without following it: the state now, and the state at an earlier moment.
 
-A day of training writes half a gigabyte of steps. `outline`, for lists, reads a log backwards until it knows enough, so
-that a run's length hardly matters. `read` is exact in every field and reads all of the log, but decodes of the steps
-between two other events only the last, for the fold forgets the others anyway.
+A day of training writes half a gigabyte of steps. `glance` reads the end of a log and nothing else, so that its length
+doesn't matter. `outline`, for lists, reads it backwards until it knows the best epoch too. `read` is exact in every
+field and reads all of the log, but decodes of the steps between two other events only the last, for the fold forgets
+the others anyway.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 import math
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -33,12 +34,18 @@ from distill_engine.events import (
 from distill_engine.run_folder import RunFolder, RunInfo, lock_holder
 from distill_engine.run_state import RunState, apply, fold
 
-_SMALL_BLOCK, _BLOCK = 1 << 16, 1 << 22
+GLANCE_BYTES = 1 << 20
+"""How much of a log's end a glance reads: about 2,500 steps, two minutes at twenty a second."""
+
+_BLOCK = 1 << 16
+"""How much is read at once: lines of four times as much, which no longer fit into a cache, take twice as long."""
 _HEAD = 20
 _FORGOTTEN = frozenset(
     line[:_HEAD] for line in (b'{"type":"StepDone","seq', b'{"type":"SystemSample"', b'{"type":"PreprocessProgress"')
 )
 """How lines begin of which, between two others, only the last of a kind changes what the state comes to."""
+_OF_THE_WHOLE = (b'{"type":"RunStarted"', b'{"type":"PreprocessDone"')
+"""How lines begin that are told once, when a run begins, and hold for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +82,17 @@ class _Stamp(msgspec.Struct, frozen=True):
 _stamps = msgspec.json.Decoder(_Stamp)
 
 
+def glance(folder: RunFolder) -> Reading:
+    """Return what the end of a run's log tells, in some milliseconds: phase, step, epoch, the latest of each kind.
+
+    What was last told further back than `GLANCE_BYTES` is missing, also the best epoch.
+    """
+    return _read_backwards(folder, lambda descriptor: _recent(descriptor, GLANCE_BYTES))
+
+
 def outline(folder: RunFolder) -> Reading:
     """Return what a list shows of a run: phase, step, epoch, best and time left; other fields may be missing."""
-    holder = lock_holder(folder)  # asked before the log is read: a run that ends between the two isn't called dead
-    with _opened(folder) as descriptor:
-        recent = list(_recent(descriptor))
-        state = fold([*_first(descriptor), *reversed(recent)])
-    settled = replace(state, max_epochs=_max_epochs(folder) or state.max_epochs)
-    return _reading(folder, holder, settled, recent[0] if recent else None)
+    return _read_backwards(folder, lambda descriptor: _until_best(_recent(descriptor)))
 
 
 def read(folder: RunFolder, before: float = 0.0) -> Reading:
@@ -98,6 +108,15 @@ def read(folder: RunFolder, before: float = 0.0) -> Reading:
         before=earlier.state if earlier.state.seq else None,
         unreadable=now.unreadable,
     )
+
+
+def _read_backwards(folder: RunFolder, recent_events: Callable[[int], Iterator[AnyEvent]]) -> Reading:
+    holder = lock_holder(folder)  # asked before the log is read: a run that ends between the two isn't called dead
+    with _opened(folder) as descriptor:
+        recent = list(recent_events(descriptor))
+        state = fold([*_beginning(descriptor), *reversed(recent)])
+    settled = replace(state, max_epochs=_max_epochs(folder) or state.max_epochs)
+    return _reading(folder, holder, settled, recent[0] if recent else None)
 
 
 def _reading(folder: RunFolder, holder: int | None, state: RunState, last: AnyEvent | None) -> Reading:
@@ -161,48 +180,60 @@ def _lines(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
         yield from whole
 
 
-def _lines_backwards(descriptor: int) -> Iterator[bytes]:
-    """Yield the whole lines of the log, the last one first."""
-    end, rest, torn = os.fstat(descriptor).st_size, b"", True
-    while end > 0:
-        start = max(0, end - (_SMALL_BLOCK if torn else _BLOCK))
+def _backwards(descriptor: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the whole lines of the log in batches, the last one first, and how many bytes were read by then."""
+    size = os.fstat(descriptor).st_size
+    start, rest, torn = size, b"", True
+    while start > 0:
+        end, start = start, max(0, start - _BLOCK)
         rest, *whole = (os.pread(descriptor, end - start, start) + rest).split(b"\n")
         if torn and whole:
             whole.pop()  # what follows the last line's end: nothing, or a line not yet written whole
             torn = False
-        end = start
-        yield from reversed(whole)
-    if not torn:
-        yield rest
+        if not torn and not start:
+            whole.insert(0, rest)
+        whole.reverse()
+        yield size - start, whole
 
 
-def _recent(descriptor: int) -> Iterator[AnyEvent]:
-    """Yield the log's last events, the newest first, back to the one that tells the best epoch.
+def _recent(descriptor: int, reach: float = math.inf) -> Iterator[AnyEvent]:
+    """Yield the log's last events, the newest first, as far back as told, or further where there is none so near.
 
     Of steps only the last is told, and nothing that a later restart took back.
     """
-    limit, seen = math.inf, set[bytes]()
-    for line in _lines_backwards(descriptor):
-        head = line[:_HEAD]
-        event = None if head in seen else _decoded(line)
-        match event:
-            case None:
-                continue
-            case StepDone() | EpochDone() | CheckpointSaved() | PreviewSaved() if event.step > limit:
-                continue
-            case RunRestarted():
-                limit = min(limit, event.from_step)
-        if head in _FORGOTTEN:
-            seen.add(head)
+    limit, seen, found = math.inf, set[bytes](), False
+    for done, lines in _backwards(descriptor):
+        for line in [line for line in lines if line[:_HEAD] not in seen]:
+            head = line[:_HEAD]
+            event = None if head in seen else _decoded(line)
+            match event:
+                case None:
+                    continue
+                case StepDone() | EpochDone() | CheckpointSaved() | PreviewSaved() if event.step > limit:
+                    continue
+                case RunRestarted():
+                    limit = min(limit, event.from_step)
+            if head in _FORGOTTEN:
+                seen.add(head)
+            found = True
+            yield event
+        if found and done >= reach:
+            return
+
+
+def _until_best(events: Iterator[AnyEvent]) -> Iterator[AnyEvent]:
+    """Yield events up to the one that tells the best epoch."""
+    for event in events:
         yield event
         if isinstance(event, RunFinished) or (isinstance(event, EpochDone) and event.best):
             return
 
 
-def _first(descriptor: int) -> list[AnyEvent]:
-    line, ended, _ = os.pread(descriptor, _SMALL_BLOCK, 0).partition(b"\n")
-    event = _decoded(line) if ended else None
-    return [event] if event else []
+def _beginning(descriptor: int) -> list[AnyEvent]:
+    """Return what the log's first lines tell that holds for the whole run."""
+    *lines, _torn = os.pread(descriptor, _BLOCK, 0).split(b"\n")
+    events = [_decoded(line) for line in lines if line.startswith(_OF_THE_WHOLE)]
+    return [event for event in events if event is not None]
 
 
 def _decoded(line: bytes) -> AnyEvent | None:
@@ -250,7 +281,7 @@ def _line_from(offset: int, descriptor: int, end: int) -> tuple[int, int, float]
 
 def _line_end(offset: int, descriptor: int, end: int) -> int:
     """Return the offset behind the first line end at or after `offset`."""
-    while offset < end and (block := os.pread(descriptor, min(_SMALL_BLOCK, end - offset), offset)):
+    while offset < end and (block := os.pread(descriptor, min(_BLOCK, end - offset), offset)):
         found = block.find(b"\n")
         if found >= 0:
             return offset + found + 1

@@ -20,12 +20,12 @@ def refuse_living(folder: RunFolder) -> None:
         )
 
 
-def size_of(folder: RunFolder) -> int:
+def size_of_run(folder: RunFolder) -> int:
     """Return how many bytes the run's files take."""
     return sum(path.lstat().st_size for path in folder.path.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def remove(folder: RunFolder) -> None:
+def remove_run(folder: RunFolder) -> None:
     """Delete the run with all its checkpoints and previews; its model lies in the library and stays.
 
     Raises:

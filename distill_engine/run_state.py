@@ -1,4 +1,4 @@
-"""The one fold: what a run's events come to, small as `RunState` and long as `Histories`.
+"""The one fold: what a run's events come to. It stays small however long the run; `run_history` keeps all of it.
 
 A restart takes back what was said of later steps than the checkpoint it goes on from. So that this needs no second
 reading, a state remembers the ones it was in at the last few checkpoints.
@@ -7,12 +7,9 @@ reading, a state remembers the ones it was in at the last few checkpoints.
 from __future__ import annotations
 
 import functools
-import math
-from array import array
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from operator import attrgetter
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -23,7 +20,6 @@ from distill_engine.events import (
     CommandAnswered,
     EpochDone,
     Event,
-    GpuSample,
     PreprocessDone,
     PreprocessProgress,
     PreviewSaved,
@@ -135,7 +131,13 @@ def apply(state: RunState, event: Event) -> RunState:
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
     """Return the state after all `events`, from `state` on or from nothing."""
-    return functools.reduce(apply, events, state or RunState())
+    return functools.reduce(apply, _telling(events), state or RunState())
+
+
+def _telling(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the events that matter: of steps in a row only the last, for it replaces all that the others told."""
+    for kind, alike in itertools.groupby(events, type):
+        yield from deque(alike, maxlen=1 if kind is StepDone else None)
 
 
 @functools.singledispatch
@@ -337,168 +339,3 @@ def _taken_back(state: RunState, from_step: int) -> RunState:
 
 def _not_later(step: int, now: S | None, before: S | None) -> S | None:
     return now if now is None or now.step <= step else before
-
-
-def _column() -> array[float]:
-    return array("d")
-
-
-class Columns:
-    """Columns of numbers, a row an event; what an event left open is not a number.
-
-    They grow in place: who hands one on as a buffer (numpy's `frombuffer`) copies it first, else it can't grow.
-    """
-
-    def __len__(self) -> int:
-        return len(self._columns()[0][1])
-
-    def extend(self, rows: Sequence[object]) -> None:
-        """Add a row for each event, from its attributes of the columns' names."""
-        for name, column in self._columns():
-            values = map(attrgetter(name), rows)
-            column.extend([math.nan if value is None else value for value in values])
-
-    def cut(self, length: int) -> None:
-        """Keep so many rows, the first ones."""
-        for _, column in self._columns():
-            del column[length:]
-
-    def _columns(self) -> list[tuple[str, array[float]]]:
-        return list(vars(self).items())
-
-
-@dataclass
-class StepColumns(Columns):
-    """What `StepDone` tells."""
-
-    time: array[float] = field(default_factory=_column)
-    step: array[float] = field(default_factory=_column)
-    epoch: array[float] = field(default_factory=_column)
-    loss: array[float] = field(default_factory=_column)
-    loss_min: array[float] = field(default_factory=_column)
-    loss_max: array[float] = field(default_factory=_column)
-    magnitude: array[float] = field(default_factory=_column)
-    frequency: array[float] = field(default_factory=_column)
-    stft: array[float] = field(default_factory=_column)
-    kl: array[float] = field(default_factory=_column)
-    learning_rate: array[float] = field(default_factory=_column)
-    kl_weight: array[float] = field(default_factory=_column)
-    gradient_norm: array[float] = field(default_factory=_column)
-    pieces_per_second: array[float] = field(default_factory=_column)
-
-
-@dataclass
-class EpochColumns(Columns):
-    """What `EpochDone` tells."""
-
-    time: array[float] = field(default_factory=_column)
-    step: array[float] = field(default_factory=_column)
-    epoch: array[float] = field(default_factory=_column)
-    train_loss: array[float] = field(default_factory=_column)
-    train_magnitude: array[float] = field(default_factory=_column)
-    train_frequency: array[float] = field(default_factory=_column)
-    train_stft: array[float] = field(default_factory=_column)
-    train_kl: array[float] = field(default_factory=_column)
-    validation_loss: array[float] = field(default_factory=_column)
-    validation_magnitude: array[float] = field(default_factory=_column)
-    validation_frequency: array[float] = field(default_factory=_column)
-    validation_stft: array[float] = field(default_factory=_column)
-    validation_kl: array[float] = field(default_factory=_column)
-    best: array[float] = field(default_factory=_column)
-    seconds_left: array[float] = field(default_factory=_column)
-
-
-@dataclass
-class SampleColumns(Columns):
-    """What `SystemSample` tells of the whole machine; its GPUs stand in `Histories.gpus`."""
-
-    time: array[float] = field(default_factory=_column)
-    cpu: array[float] = field(default_factory=_column)
-    memory_used: array[float] = field(default_factory=_column)
-    worker_cpu: array[float] = field(default_factory=_column)
-    worker_memory: array[float] = field(default_factory=_column)
-
-
-@dataclass
-class GpuColumns(Columns):
-    """What `SystemSample` tells of one GPU, row for row with the machine's."""
-
-    load: array[float] = field(default_factory=_column)
-    memory_used: array[float] = field(default_factory=_column)
-    memory_total: array[float] = field(default_factory=_column)
-    power: array[float] = field(default_factory=_column)
-    temperature: array[float] = field(default_factory=_column)
-
-
-_NOTHING = GpuSample(index=-1, name="", load=None, memory_used=None, memory_total=None, power=None, temperature=None)
-
-
-@dataclass
-class Histories:
-    """All that happened over a run: numbers as columns, the rest as events. It grows in place and is never copied."""
-
-    steps: StepColumns = field(default_factory=StepColumns)
-    epochs: EpochColumns = field(default_factory=EpochColumns)
-    samples: SampleColumns = field(default_factory=SampleColumns)
-    gpus: dict[int, GpuColumns] = field(default_factory=dict)
-    """By the GPU's index."""
-    previews: list[PreviewSaved] = field(default_factory=list)
-    checkpoints: list[CheckpointSaved] = field(default_factory=list)
-    warnings: list[Warned] = field(default_factory=list)
-    restarts: list[RunRestarted] = field(default_factory=list)
-    _step: int = 0
-
-    def append(self, events: Sequence[Event]) -> None:
-        """Take in a batch of events, in their order; a restart among them takes back what it must."""
-        begin = 0
-        for index, event in enumerate(events):
-            if isinstance(event, RunRestarted):
-                self._extend(events[begin:index])
-                self.take_back(event.from_step)
-                self.restarts.append(event)
-                begin = index + 1
-        self._extend(events[begin:])
-
-    def take_back(self, from_step: int) -> None:
-        """Forget what was told of later steps. What the machine did stays: it did it."""
-        self.steps.cut(bisect_right(self.steps.step, from_step))
-        self.epochs.cut(bisect_right(self.epochs.step, from_step))
-        self.previews = [one for one in self.previews if one.step <= from_step]
-        self.checkpoints = [one for one in self.checkpoints if one.step <= from_step]
-        self.warnings = [one for one in self.warnings if one.step <= from_step]
-        self._step = min(self._step, from_step)
-
-    def _extend(self, events: Sequence[Event]) -> None:
-        steps: list[StepDone] = []
-        epochs: list[EpochDone] = []
-        samples: list[SystemSample] = []
-        for event in events:
-            match event:
-                case StepDone():
-                    steps.append(event)
-                    self._step = event.step
-                case EpochDone():
-                    epochs.append(event)
-                case SystemSample():
-                    samples.append(event)
-                case PreviewSaved():
-                    self.previews.append(event)
-                case CheckpointSaved():
-                    self.checkpoints.append(event)
-                case WarningRaised():
-                    self.warnings.append(Warned(event=event, step=self._step))
-        self.steps.extend(steps)
-        self.epochs.extend(epochs)
-        self._extend_gpus(samples)
-        self.samples.extend(samples)
-
-    def _extend_gpus(self, samples: Sequence[SystemSample]) -> None:
-        for index in {gpu.index for sample in samples for gpu in sample.gpus} - self.gpus.keys():
-            self.gpus[index] = GpuColumns()
-            self.gpus[index].extend([_NOTHING] * len(self.samples))
-        for index, columns in self.gpus.items():
-            columns.extend([_of_gpu(sample, index) for sample in samples])
-
-
-def _of_gpu(sample: SystemSample, index: int) -> GpuSample:
-    return next((gpu for gpu in sample.gpus if gpu.index == index), _NOTHING)

@@ -85,8 +85,8 @@ def row(reading: Reading, now: float) -> RunRow:
         step=state.step,
         epoch=state.epoch,
         max_epochs=state.max_epochs,
-        best_loss=_best_loss(state),
-        seconds_left=_seconds_left(state, now),
+        best_loss=best_loss(state),
+        seconds_left=seconds_left(state, now),
         started=_iso(state.started),
         last_event=_iso(state.time),
         pid=reading.holder,
@@ -142,28 +142,29 @@ def ended_in_words(reading: Reading, now: float) -> str:
     name, state = shown(reading.folder.name), reading.state
     match state.phase:
         case "finished" | "stopped" | "failed":
-            return f"run {name} {_PAST[state.phase]} {_ago(state.ended, now)}, after step {state.step:,}"
+            return f"run {name} {_PAST[state.phase]} {ago(state.ended, now)}, after step {state.step:,}"
         case "died" if state.seq:
-            return f"run {name} died silently after step {state.step:,}; its last sign was {_ago(state.time, now)}"
+            return f"run {name} died silently after step {state.step:,}; its last sign was {ago(state.time, now)}"
         case _:
             return f"run {name} was never begun"
 
 
 def _cells(reading: Reading, now: float) -> tuple[str, ...]:
-    state, left = reading.state, _seconds_left(reading.state, now)
-    best = _best_loss(state)
+    state, left = reading.state, seconds_left(reading.state, now)
+    best = best_loss(state)
     return (
         shown(reading.folder.name),
-        "unreadable" if reading.problem else _phase_in_words(state),
+        "unreadable" if reading.problem else phase_in_words(state),
         _of(state.epoch, state.max_epochs),
         f"{state.step:,}",
         "" if best is None else f"{best:.4g}",
         "" if left is None else duration(left),
-        _when(state, now),
+        when_in_words(state, now),
     )
 
 
-def _phase_in_words(state: RunState) -> str:
+def phase_in_words(state: RunState) -> str:
+    """Return what a run is doing, in a word or two."""
     match state.phase:
         case "died" if not state.seq:
             return "never begun"
@@ -175,12 +176,13 @@ def _phase_in_words(state: RunState) -> str:
             return phase
 
 
-def _when(state: RunState, now: float) -> str:
+def when_in_words(state: RunState, now: float) -> str:
+    """Return when a run began, or ended where it is over; empty where it never began."""
     if not state.seq:
         return ""
     if state.is_over:
-        return f"ended {_ago(state.time, now)}"
-    return f"begun {_ago(state.started, now)}"
+        return f"ended {ago(state.time, now)}"
+    return f"begun {ago(state.started, now)}"
 
 
 def _about(reading: Reading, now: float) -> Iterator[str]:
@@ -189,7 +191,7 @@ def _about(reading: Reading, now: float) -> Iterator[str]:
         yield f"Run {shown(reading.folder.name)}: {shown(reading.problem)}."
         return
     on = f" on {state.device} in {state.precision}" if state.device else ""
-    begun = f", begun {_ago(state.started, now)}" if state.started else ""
+    begun = f", begun {ago(state.started, now)}" if state.started else ""
     model = f", from the model {shown(info.start_from)}" if info.start_from else ""
     yield f"Run {shown(reading.folder.name)} ({info.id[:8]}) learns {shown(info.dataset)}{model}{on}{begun}."
 
@@ -205,17 +207,17 @@ def _how_far(reading: Reading, now: float) -> Iterator[str]:
             files = f": {progress.done} of {counted(progress.total, 'recording')} done" if progress else ""
             yield f"It is {'listing' if state.phase == 'scanning' else 'preparing'} its recordings{files}."
         case "training":
-            left = _seconds_left(state, now)
+            left = seconds_left(state, now)
             yield f"It is training: {done}" + ("" if left is None else f", about {duration(left)} left") + "."
         case "paused":
-            since = f", {_ago(state.pause.time, now)}," if state.pause else ""
+            since = f", {ago(state.pause.time, now)}," if state.pause else ""
             yield f"It was paused{since} and waits: {done}."
         case _:
             yield from _how_it_ended(state, done, now)
 
 
 def _how_it_ended(state: RunState, done: str, now: float) -> Iterator[str]:
-    when = _ago(state.ended, now)
+    when = ago(state.ended, now)
     match state.ending:
         case RunFinished():
             yield f"It finished {when}, {state.ending.reason}: {done}."
@@ -227,7 +229,7 @@ def _how_it_ended(state: RunState, done: str, now: float) -> Iterator[str]:
             yield from (f"  {shown(line)}" for line in state.ending.hint.splitlines())
             yield f"Until then {done}."
         case RunFailed() if state.seq:
-            yield f"It died: {shown(state.ending.message)}, and its last sign was {_ago(state.time, now)}."
+            yield f"It died: {shown(state.ending.message)}, and its last sign was {ago(state.time, now)}."
             yield f"Until then {done}."
             yield f"It was killed, or memory ran out, or the machine went down; {shown(state.ending.log)} may tell."
         case _:
@@ -268,7 +270,7 @@ def _what_was_saved(reading: Reading, now: float) -> Iterator[str]:
     state = reading.state
     saved, preview, model = state.last_checkpoint, state.last_preview, _model(state)
     if saved:
-        yield f"Saved {_ago(saved.time, now)}: {saved.path}, {size(saved.bytes)}, after step {saved.step:,}."
+        yield f"Saved {ago(saved.time, now)}: {saved.path}, {size(saved.bytes)}, after step {saved.step:,}."
     elif state.seq and not state.restarts:
         yield "No checkpoint is saved yet."
     if preview:
@@ -316,7 +318,7 @@ def _restarts(state: RunState, now: float) -> Iterator[str]:
         return
     times = {1: "once", 2: "twice"}.get(state.restarts, f"{state.restarts} times")
     where = f"after step {last.from_step:,}" if last.checkpoint else "from the beginning"
-    yield f"It was resumed {times}, last {_ago(last.time, now)}, {where}."
+    yield f"It was resumed {times}, last {ago(last.time, now)}, {where}."
     yield from (f"  passed over: {shown(reason)}" for reason in last.rejected)
 
 
@@ -330,7 +332,7 @@ def _what_changed(reading: Reading, now: float) -> Iterator[str]:
     if not state.seq:
         return
     if state.time <= now - DAY:
-        yield f"Nothing has changed since yesterday: its last sign was {_ago(state.time, now)}."
+        yield f"Nothing has changed since yesterday: its last sign was {ago(state.time, now)}."
     elif before is None:
         yield "All of that is new since yesterday."
     else:
@@ -345,7 +347,7 @@ def _changes(before: RunState, state: RunState) -> Iterator[str]:
         yield f"{counted(-steps, 'step')} fewer, for it was resumed from an earlier one"
     now_loss, then_loss = _judged(state), _judged(before)
     if now_loss is not None and then_loss is not None:
-        yield f"the loss went from {_loss(then_loss)} to {_loss(now_loss)}{_percent(then_loss, now_loss)}"
+        yield f"the loss went from {_loss(then_loss)} to {_loss(now_loss)}{change_in_percent(then_loss, now_loss)}"
     if state.best and before.best and state.best.value < before.best.value:
         yield f"the best from {_loss(before.best.value)} to {_loss(state.best.value)}"
     elif state.best and before.best:
@@ -355,7 +357,7 @@ def _changes(before: RunState, state: RunState) -> Iterator[str]:
     if state.restarts > before.restarts:
         yield f"resumed {counted(state.restarts - before.restarts, 'time')}"
     if state.phase != before.phase:
-        yield f"{before.phase} then, {_phase_in_words(state)} now"
+        yield f"{before.phase} then, {phase_in_words(state)} now"
 
 
 def _what_next(reading: Reading, now: float) -> Iterator[str]:
@@ -420,7 +422,8 @@ def _last_words(state: RunState) -> tuple[str, str]:
             return "", ""
 
 
-def _best_loss(state: RunState) -> float | None:
+def best_loss(state: RunState) -> float | None:
+    """Return the loss of the best epoch, None while there is none."""
     if state.best is not None:
         return state.best.value
     return state.ending.best_loss if isinstance(state.ending, RunFinished) else None
@@ -434,7 +437,7 @@ def _judged(state: RunState) -> float | None:
     return epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
 
 
-def _seconds_left(state: RunState, now: float) -> float | None:
+def seconds_left(state: RunState, now: float) -> float | None:
     """Return what the last epoch foresaw, less what has passed since; None where nothing is foreseen or all is over."""
     epoch = state.last_epoch
     if state.phase != "training" or epoch is None:
@@ -455,12 +458,13 @@ def _loss(loss: float | None) -> str:
     return "not finite" if loss is None else f"{loss:.4g}"
 
 
-def _percent(then: float, now: float) -> str:
+def change_in_percent(then: float, now: float) -> str:
+    """Return by how much a number changed, such as ", 12 % lower"; nothing for less than half a percent."""
     change = 100 * (now - then) / then if then else 0.0
     return "" if abs(change) < 0.5 else f", {abs(change):.0f} % {'lower' if change < 0 else 'higher'}"
 
 
-def _ago(moment: float, now: float) -> str:
+def ago(moment: float, now: float) -> str:
     """Return how long ago something was, as roughly as one says it."""
     seconds = now - moment
     if seconds < 60:

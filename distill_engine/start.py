@@ -235,16 +235,7 @@ def _laid_over_model(model: LibraryEntry, config: TrainingConfig, wishes: Wishes
         ConfigError: a wish is for something else than the weights dictate.
         ModelFileError: the file can't be used.
     """
-    if model.info is None:
-        raise ModelFileError(f"training can't go on from {shown(model.name)}: {model.problem}")
-    spectrogram = model.info.representation.config()
-    dictated: dict[str, Value] = {
-        "latent_dim": model.info.architecture.latent_dim,
-        "complex_spectrogram.n_fft": spectrogram.n_fft,
-        "complex_spectrogram.hop_length": spectrogram.hop_length,
-        "complex_spectrogram.n_mels": spectrogram.n_mels,
-        "complex_spectrogram.if_masking_threshold": spectrogram.if_masking_threshold,
-    }
+    dictated = dictated_by(model)
     wished = _laid_over(replaced(config, dictated), wishes)
     for key, value in dictated.items():
         if get(wished, key) != value:
@@ -254,6 +245,24 @@ def _laid_over_model(model: LibraryEntry, config: TrainingConfig, wishes: Wishes
                 key,
             )
     return wished
+
+
+def dictated_by(model: LibraryEntry) -> dict[str, Value]:
+    """Return the settings, dotted key to value, that a run has to have which goes on from the weights of `model`.
+
+    Raises:
+        ModelFileError: the file can't be used.
+    """
+    if model.info is None:
+        raise ModelFileError(f"training can't go on from {shown(model.name)}: {model.problem}")
+    spectrogram = model.info.representation.config()
+    return {
+        "latent_dim": model.info.architecture.latent_dim,
+        "complex_spectrogram.n_fft": spectrogram.n_fft,
+        "complex_spectrogram.hop_length": spectrogram.hop_length,
+        "complex_spectrogram.n_mels": spectrogram.n_mels,
+        "complex_spectrogram.if_masking_threshold": spectrogram.if_masking_threshold,
+    }
 
 
 def _nothing_to_train_on(found: Scan) -> tuple[str, str]:

@@ -72,7 +72,7 @@ def main() -> None:
 
 async def _record(dataset: Path) -> None:
     healthy = await _begun(dataset, "healthy", HEALTHY)
-    await _until_let_go(healthy)
+    await until_let_go(healthy)
     _keep(healthy)
     _keep_as_newer(RunFolder(RECORDINGS / "healthy"))
 
@@ -80,24 +80,24 @@ async def _record(dataset: Path) -> None:
     await _until(stopped, EpochDone)
     for kind in (Checkpoint, Preview, Pause, Checkpoint, Unpause, Stop):
         await _order(stopped, kind)
-    await _until_let_go(stopped)
+    await until_let_go(stopped)
     _keep(stopped)
 
     restarted = await _begun(dataset, "restarted", HEALTHY)
     await _until(restarted, CheckpointSaved)
     await _until(restarted, StepDone, more=3)
     os.kill(_worker(restarted), signal.SIGKILL)
-    await _until_let_go(restarted)
+    await until_let_go(restarted)
     _keep(restarted, name="killed", torn=100)
     os.truncate(restarted.events_file, restarted.events_file.stat().st_size - 100)
     await start_worker(restarted)
-    await _until_let_go(restarted)
+    await until_let_go(restarted)
     _keep(restarted)
 
     diverged = await _begun(dataset, "diverged", HEALTHY | {"max_epochs": 10_000})
     await _until(diverged, CheckpointSaved)
     _spoil_spectrograms()
-    await _until_let_go(diverged)
+    await until_let_go(diverged)
     _keep(diverged)
 
 
@@ -134,8 +134,9 @@ async def _order(run: RunFolder, kind: type[AnyCommand]) -> None:
         raise RuntimeError(f"{answer.command} was refused: {answer.words}")
 
 
-async def _until_let_go(run: RunFolder) -> None:
-    async with asyncio.timeout(PATIENCE):
+async def until_let_go(run: RunFolder, patience: float = PATIENCE) -> None:
+    """Wait until nobody trains the run."""
+    async with asyncio.timeout(patience):
         while lock_holder(run) is not None:
             await asyncio.sleep(0.02)
 
@@ -169,26 +170,26 @@ def _keep(run: RunFolder, name: str = "", torn: int = 0) -> None:
     lines = run.events_file.read_bytes().splitlines()
     events = [event for line in lines if (event := decode(line)) is not None]
     shift = BEGAN - events[0].time
-    content = b"".join(encode(_neutral(event, kept.name, shift)) for event in events)
+    content = b"".join(encode(neutral(event, kept.name, shift)) for event in events)
     RunFolder(kept).events_file.write_bytes(content[: len(content) - torn])
-    _replace_everywhere(
-        kept, {str(home.state_folder().parent): HOME, str(home.state_folder().parents[1]): "/home/anna"}
-    )
+    replace_everywhere(kept, {str(home.state_folder().parent): HOME, str(home.state_folder().parents[1]): "/home/anna"})
 
 
 def _id(name: str) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, name).hex
 
 
-def _neutral(event: Event, name: str, shift: float) -> Event:
+def neutral(event: Event, name: str, shift: float) -> Event:
+    """Return the event at its time in a recorded run, of no machine in particular."""
     event = msgspec.structs.replace(event, time=round(event.time + shift, 6))
     if isinstance(event, RunStarted | RunRestarted):
         event = msgspec.structs.replace(event, pid=4711, host="box")
     return msgspec.structs.replace(event, run=name) if isinstance(event, RunStarted) else event
 
 
-def _replace_everywhere(folder: Path, words: Mapping[str, str]) -> None:
-    for path in folder.iterdir():
+def replace_everywhere(folder: Path, words: Mapping[str, str]) -> None:
+    """Replace words in all files of a folder."""
+    for path in filter(Path.is_file, folder.iterdir()):
         content = path.read_bytes()
         for word, replacement in words.items():
             content = content.replace(word.encode(), replacement.encode())

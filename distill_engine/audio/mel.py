@@ -13,12 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from distill_engine.audio.mel_scale import CORNER_HZ, STEPS_PER_BIN
 from distill_engine.training.config import ComplexSpectrogramConfig
-
-CORNER_HZ = 700.0
-"""Below it bands are about equally wide, above it they widen with frequency."""
-
-_STEPS_PER_BIN = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +59,7 @@ def _mel_spaced(count: int, highest: float) -> Tensor:
 
 def _triangles(bins: Tensor, bin_width: float, edges: Tensor) -> Tensor:
     """[bands, bins]: each triangle's mean over each bin's width, so that one narrower than a bin isn't missed."""
-    inside = (torch.arange(_STEPS_PER_BIN, dtype=torch.float64) + 0.5) / _STEPS_PER_BIN - 0.5
+    inside = (torch.arange(STEPS_PER_BIN, dtype=torch.float64) + 0.5) / STEPS_PER_BIN - 0.5
     points = (bins[:, None] + inside * bin_width)[None].clamp(edges[1], edges[-2])
     low, centre, high = (e[:, None, None] for e in (edges[:-2], edges[1:-1], edges[2:]))
     rising, falling = (points - low) / (centre - low), (high - points) / (high - centre)

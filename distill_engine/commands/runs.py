@@ -163,9 +163,9 @@ def delete(name: str, yes: bool) -> None:
 
     folder = run_folder.find(name)
     run_removal.refuse_living(folder)
-    if not yes and not agreed(f"delete {shown(str(folder.path))}, {size(run_removal.size_of(folder))}?"):
+    if not yes and not agreed(f"delete {shown(str(folder.path))}, {size(run_removal.size_of_run(folder))}?"):
         raise DistillError(f"{shown(folder.name)} was not deleted", "--yes deletes it without asking")
-    run_removal.remove(folder)
+    run_removal.remove_run(folder)
     say(f"deleted {shown(folder.name)}")
 
 

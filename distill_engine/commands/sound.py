@@ -8,23 +8,21 @@ import click
 
 from distill_engine.audio.io import WRITABLE_FORMATS
 from distill_engine.commands.shared import FiniteRange
-
-LONGEST_SECONDS = 3600.0
-"""An hour takes 1.6 GB of memory, of which 0.6 are torch's and the model's, and minutes of two cores."""
+from distill_engine.generation_limits import LARGEST_SEED, LONGEST_SECONDS, MOST_SOUNDS, SHORTEST_SECONDS
 
 
 @click.command()
 @click.argument("name", metavar="MODEL")
 @click.option(
     "--duration",
-    type=FiniteRange(0.1, LONGEST_SECONDS),
+    type=FiniteRange(SHORTEST_SECONDS, LONGEST_SECONDS),
     default=4.0,
     show_default=True,
     help="Seconds of each sound; an hour takes 1.6 GB of memory.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option(
-    "--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many, from that seed on."
+    "--count", type=click.IntRange(1, MOST_SOUNDS), default=1, show_default=True, help="How many, from that seed on."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A file, or a folder for several.  [default: here]")
 @click.option("--format", "file_format", type=click.Choice(WRITABLE_FORMATS), help="[default: as --out ends, else wav]")

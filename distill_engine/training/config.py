@@ -117,6 +117,7 @@ class ComplexSpectrogramConfig(_Part):
                 f"complex_spectrogram.hop_length is {self.hop_length}, more than half of n_fft, {self.n_fft}",
                 "frames must overlap by half at least: take a smaller hop_length or a larger n_fft",
                 "complex_spectrogram.hop_length",
+                also=("complex_spectrogram.n_fft",),
             )
 
     @property
@@ -167,6 +168,7 @@ class AugmentationConfig(_Part):
                 f"augmentation.copies is {self.copies}, but speed, gain, noise and shift are all switched off",
                 "copies equal to their source teach nothing: set augmentation.copies to 0, or switch one of them on",
                 "augmentation.copies",
+                also=tuple(f"augmentation.{name}" for name in ("speed_percent", "gain_db", "noise_db", "shift_ms")),
             )
 
 
@@ -257,6 +259,7 @@ class LossConfig(_Part):
                 "loss.reconstruction.magnitude_weight, its frequency_weight and loss.stft.weight are all 0",
                 "nothing would ask the model to resemble the recordings: set one of them above 0",
                 "loss.reconstruction.magnitude_weight",
+                also=("loss.reconstruction.frequency_weight", "loss.stft.weight"),
             )
 
 
@@ -418,6 +421,15 @@ def get(config: TrainingConfig, key: str) -> Value:
     for name in declaration(key).key.split("."):
         value = getattr(value, name)
     return typing.cast(Value, value)
+
+
+def checked_value(key: str, value: object) -> Value:
+    """Return `value` as the setting `key` takes it, or raise ConfigError.
+
+    Whether it goes with the values of other settings is for `replaced` to tell.
+    """
+    entry = declaration(key)
+    return _checked(key, value, entry.kind, entry.limits)
 
 
 def replaced(config: TrainingConfig, values: Mapping[str, object]) -> TrainingConfig:

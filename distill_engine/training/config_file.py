@@ -7,10 +7,12 @@ before it replaces anything.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from distill_engine.training.config import (
     Declaration,
     TrainingConfig,
     Value,
+    checked_value,
     declaration,
     declarations,
     get,
@@ -36,6 +39,18 @@ _INTRODUCTION = """\
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class SettingsFile:
+    """A file of settings as it was when it was read."""
+
+    path: Path
+    text: str
+    """What stood in it: another text there later means that somebody changed it."""
+
+    values: Mapping[str, Value]
+    """The settings it names, dotted key to value; the others take what they are laid over."""
+
+
 def load_config(path: Path, base: TrainingConfig) -> TrainingConfig:
     """Return `base` with the settings of the TOML file `path` laid over it.
 
@@ -43,6 +58,25 @@ def load_config(path: Path, base: TrainingConfig) -> TrainingConfig:
     isn't UTF-8 or isn't TOML, an unknown key, a wrong type and a value out of range.
     """
     return _parsed(_read(path), path, base)
+
+
+def read_settings(path: Path) -> SettingsFile:
+    """Return the file and the settings it names, each allowed by itself.
+
+    Raises ConfigError as `load_config` does, but not where settings contradict each other: that depends on the rest.
+    """
+    text = _read(path)
+    with _told_of(path, text):
+        values = {key: checked_value(key, value) for key, value in _leaves(tomllib.loads(text))}
+    return SettingsFile(path=path, text=text, values=values)
+
+
+def is_as_read(file: SettingsFile) -> bool:
+    """Tell whether what stands in the file now is what was read."""
+    try:
+        return _read(file.path) == file.text
+    except ConfigError:
+        return False
 
 
 def apply_settings(config: TrainingConfig, settings: Iterable[str]) -> TrainingConfig:
@@ -123,8 +157,15 @@ def _read(path: Path) -> str:
 
 
 def _parsed(text: str, path: Path, base: TrainingConfig) -> TrainingConfig:
-    try:
+    with _told_of(path, text):
         return replaced(base, dict(_leaves(tomllib.loads(text))))
+
+
+@contextlib.contextmanager
+def _told_of(path: Path, text: str) -> Iterator[None]:
+    """Let what is wrong with a file's text be told with the file's name, and where it can with the line."""
+    try:
+        yield
     except ConfigError as error:
         raise ConfigError(f"{shown(path.name)}: {error.message}", error.hint, error.key) from None
     except (ValueError, RecursionError) as error:  # ValueError: also whole numbers of thousands of digits

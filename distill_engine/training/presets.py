@@ -60,8 +60,13 @@ def preset_config(name: str, seconds: float, files: int) -> TrainingConfig:
         raise ConfigError(f"there is no preset {name!r}", f"the presets are {', '.join(PRESETS)}")
     if seconds <= 0 or files < 1:
         raise ValueError(f"a preset needs something to fit: {files} files of {seconds} s in all")
-    config = _auto(seconds, files) if name == "auto" else replaced(TrainingConfig(), _FIXED[name])
+    config = _auto(seconds, files) if name == "auto" else unfitted_preset(name)
     return _sized(config, seconds, files)
+
+
+def unfitted_preset(name: str) -> TrainingConfig:
+    """Return what the preset `name` asks for while there is no material to fit it to: for auto, the defaults."""
+    return replaced(TrainingConfig(), _FIXED.get(name, {}))
 
 
 def _auto(seconds: float, files: int) -> TrainingConfig:

@@ -19,13 +19,14 @@ from distill_engine.training.config import (
     ReconstructionLossConfig,
     StftLossConfig,
     TrainingConfig,
+    checked_value,
     declaration,
     declarations,
     get,
     replaced,
 )
 from distill_engine.training.estimate import estimate
-from distill_engine.training.presets import PRESETS, preset_config
+from distill_engine.training.presets import PRESETS, preset_config, unfitted_preset
 
 KEYS = list(declarations())
 NUMBERS = [entry for entry in declarations().values() if entry.kind in (int, float) and not entry.limits.choices]
@@ -306,3 +307,36 @@ def test_auto_never_turns_back_as_the_material_grows(files: int) -> None:
 def test_a_preset_for_nothing_is_a_callers_mistake(seconds: float, files: int) -> None:
     with pytest.raises(ValueError, match="a preset needs something to fit"):
         preset_config("auto", seconds, files)
+
+
+def test_before_there_is_material_a_preset_is_what_it_asks_for_itself() -> None:
+    assert unfitted_preset("auto") == unfitted_preset("balanced") == TrainingConfig()
+    for name in ("conservative", "aggressive"):
+        asked, fitted = unfitted_preset(name), preset_config(name, 3600, 300)
+        assert asked.regularization == fitted.regularization != TrainingConfig().regularization
+
+
+def test_a_value_can_be_checked_alone_whatever_it_would_contradict() -> None:
+    assert checked_value("complex_spectrogram.hop_length", 1024) == 1024
+    assert type(checked_value("max_minutes", 3)) is float
+    for key, value in (("complex_spectrogram.hop_length", 1000), ("batch_size", 0), ("seed", True)):
+        with pytest.raises(ConfigError) as raised:
+            checked_value(key, value)
+        assert raised.value.key == key
+
+
+def test_settings_that_contradict_each_other_are_all_named() -> None:
+    off = {"speed_percent": 0, "gain_db": 0, "noise_db": -120, "shift_ms": 0}
+    contradictions: list[dict[str, object]] = [
+        {"complex_spectrogram.n_fft": 1024, "complex_spectrogram.hop_length": 1024},
+        {"augmentation.copies": 1, **{f"augmentation.{name}": value for name, value in off.items()}},
+        {
+            "loss.reconstruction.magnitude_weight": 0,
+            "loss.reconstruction.frequency_weight": 0,
+            "loss.stft.weight": 0,
+        },
+    ]
+    for values in contradictions:
+        with pytest.raises(ConfigError) as raised:
+            replaced(TrainingConfig(), values)
+        assert {raised.value.key, *raised.value.also} == values.keys()

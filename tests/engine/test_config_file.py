@@ -8,7 +8,14 @@ import pytest
 
 from distill_engine.errors import ConfigError
 from distill_engine.training.config import Declaration, Limits, TrainingConfig, Value, declarations, replaced
-from distill_engine.training.config_file import apply_settings, load_config, parse_value, save_config
+from distill_engine.training.config_file import (
+    apply_settings,
+    is_as_read,
+    load_config,
+    parse_value,
+    read_settings,
+    save_config,
+)
 from distill_engine.training.presets import preset_config
 
 BASE = TrainingConfig()
@@ -277,3 +284,25 @@ def test_every_setting_survives_a_trip_through_text(path: Path) -> None:
         config = apply_settings(BASE, [f"{entry.key}={'cpu' if last is None else last}"])
         save_config(path, config)
         assert load_config(path, ODD) == config
+
+
+def test_a_file_can_be_read_for_what_it_names_alone(path: Path) -> None:
+    path.write_text("seed = 3\n[loss.kl]\nweight = 1\n[complex_spectrogram]\nn_fft = 512\n")
+    values = read_settings(path).values
+    assert values == {"seed": 3, "loss.kl.weight": 1.0, "complex_spectrogram.n_fft": 512}
+    assert type(values["loss.kl.weight"]) is float
+    for text in ("batchsize = 3\n", "seed = -1\n", "seed = \n", "loss = 3\n"):
+        expected = refusal(path, text)
+        with pytest.raises(ConfigError) as raised:
+            read_settings(path)
+        assert (raised.value.message, raised.value.hint) == (expected.message, expected.hint)
+
+
+def test_a_file_that_changed_or_went_since_it_was_read_is_told(path: Path) -> None:
+    path.write_text("seed = 3\n")
+    read = read_settings(path)
+    assert is_as_read(read)
+    path.write_text("seed = 3\n\n")
+    assert not is_as_read(read)
+    path.unlink()
+    assert not is_as_read(read)

@@ -12,7 +12,14 @@ import soundfile
 
 from distill_engine.atomic import TEMPORARY_PREFIX
 from distill_engine.audio.checks import check_recording
-from distill_engine.audio.io import RecordingError, looks_like_recording, read_blocks, read_header, write_recording
+from distill_engine.audio.io import (
+    RecordingError,
+    looks_like_recording,
+    read_blocks,
+    read_header,
+    read_stretches,
+    write_recording,
+)
 from distill_engine.errors import StopRequestedError
 from tests.engine.recordings import cut, good, sound, wav_bytes
 
@@ -72,6 +79,24 @@ def test_a_block_of_very_many_channels_stays_small(tmp_path: Path) -> None:
     path = tmp_path / "wide.wav"
     write_recording(path, np.zeros((6_000, 1024)), 48_000, subtype="PCM_16")
     assert max(block.nbytes for block in read_blocks(path)) <= 16 << 20
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [("wav", "PCM_16"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("ogg", "OPUS"), ("mp3", "MPEG_LAYER_III")],
+)
+def test_stretches_are_what_reading_the_whole_gives(tmp_path: Path, suffix: str, subtype: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    # A low and varying bit rate is where MP3 can't be read from the middle, a second seek where Vorbis can't.
+    lossy = {"compression_level": 0.95, "bitrate_mode": "VARIABLE"} if suffix == "mp3" else {}
+    soundfile.write(path, sound(480_000, channels=2), 48_000, subtype, **lossy)
+    whole = np.concatenate(list(read_blocks(path)))
+    starts = np.sort(np.random.default_rng(0).integers(0, len(whole) + 5_000, 60)).tolist()
+    stretches = [(start, start + length) for start, length in zip(starts, (2_048, 1, 70_000) * 20, strict=True)]
+    for (start, stop), samples in zip(stretches, read_stretches(path, stretches), strict=True):
+        expected = whole[start:stop]
+        assert samples.shape == expected.shape
+        assert np.allclose(samples, expected, atol=1e-5)
 
 
 def test_a_header_is_read_without_decoding(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ three runs of sixty epochs. `DISTILL_TEST_KILLS_SEED` draws other moments.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from numpy.testing import assert_array_equal
 
 from distill_engine import run_folder
 from distill_engine.atomic import TEMPORARY_PREFIX
@@ -33,10 +36,12 @@ from distill_engine.events import (
     PreprocessProgress,
     RunFinished,
     RunRestarted,
+    StepDone,
     decode,
 )
 from distill_engine.run_folder import RunFolder, lock_holder
-from distill_engine.run_state import Histories, StepColumns, fold
+from distill_engine.run_history import History
+from distill_engine.run_state import fold
 from distill_engine.start import Wishes, new_run, plan_run
 from distill_engine.training.checkpoint import list_checkpoints, read_info
 from distill_engine.training.config import Value
@@ -227,34 +232,58 @@ def assert_equal(run: Trained, alone: Trained) -> None:
     state, state_alone = fold(events), fold(expected)
     assert isinstance(state.ending, RunFinished)
     assert (state.phase, state.step, state.best) == (state_alone.phase, state_alone.step, state_alone.best)
-    assert_equal_histories(_histories(events), _histories(expected))
+    assert_equal_histories(_history(events), _history(expected))
+    assert_equal_losses(_kept_steps(events), _kept_steps(expected))
 
 
-def assert_equal_histories(told: Histories, alone: Histories) -> None:
-    assert all(before < after for before, after in pairwise(told.steps.step))
+def assert_equal_histories(told: History, alone: History) -> None:
+    assert all(before < after for before, after in pairwise(told.steps.column("step")))
     assert all(before.step <= after.step for before, after in pairwise(told.checkpoints))
     assert all(before.step <= after.step for before, after in pairwise(told.previews))
-    for name in (field for field in EpochDone.__struct_fields__ if hasattr(alone.epochs, field)):
+    for name in (field for field in EpochDone.__struct_fields__ if field in alone.epochs.names):
         if name not in ("time", "seconds_left"):
-            assert getattr(told.epochs, name) == getattr(alone.epochs, name), name
-    sums, sums_alone = _summed_losses(told.steps), _summed_losses(alone.steps)
+            assert_array_equal(told.epochs.column(name), alone.epochs.column(name), name)
+    assert told.steps.column("step")[-1] == alone.steps.column("step")[-1]
+    assert len(told.epochs) == len(alone.epochs)
+
+
+def assert_equal_losses(told: list[StepDone], alone: list[StepDone]) -> None:
+    sums, sums_alone = _summed_losses(told), _summed_losses(alone)
     both = sorted(sums.keys() & sums_alone.keys())
-    assert both[-1] == alone.steps.step[-1] == told.steps.step[-1]
-    assert len(both) >= len(alone.epochs)  # the last step of each epoch at least
+    assert both[-1] == alone[-1].step == told[-1].step
+    assert len(both) >= alone[-1].epoch  # the last step of each epoch at least
     assert [sums[step] for step in both] == pytest.approx([sums_alone[step] for step in both], rel=1e-9)
 
 
-def _histories(events: list[AnyEvent]) -> Histories:
-    made = Histories()
+def _history(events: list[AnyEvent]) -> History:
+    made = History()
     made.append(events)
+    kept = _kept_steps(events)
+    assert made.steps.column("step").tolist() == [one.step for one in kept]
+    assert_array_equal(made.steps.column("loss"), np.array([one.loss for one in kept], np.float32))
     return made
 
 
-def _summed_losses(steps: StepColumns) -> dict[float, float]:
+def _kept_steps(events: list[AnyEvent]) -> list[StepDone]:
+    """Return what was told of steps and not taken back."""
+    kept: list[StepDone] = []
+    for event in events:
+        match event:
+            case StepDone():
+                kept.append(event)
+            case RunRestarted():
+                kept = [one for one in kept if one.step <= event.from_step]
+    return kept
+
+
+def _summed_losses(steps: list[StepDone]) -> dict[int, float]:
     """Return by step the sum of the losses of all steps up to it, however they were told together."""
-    counts = [after - before for before, after in pairwise([0.0, *steps.step])]
-    losses = accumulate(count * loss for count, loss in zip(counts, steps.loss, strict=True))
-    return dict(zip(steps.step, losses, strict=True))
+    numbers = [one.step for one in steps]
+    counts = [after - before for before, after in pairwise([0, *numbers])]
+    losses = accumulate(
+        count * (math.nan if one.loss is None else one.loss) for count, one in zip(counts, steps, strict=True)
+    )
+    return dict(zip(numbers, losses, strict=True))
 
 
 @pytest.fixture

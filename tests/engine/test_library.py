@@ -54,6 +54,19 @@ def test_models_are_listed_by_name_and_a_broken_one_with_its_problem(folder: Pat
     assert (entries[0].id, entries[2].id) == ("", "abcd1".ljust(32, "0"))
 
 
+def test_a_file_of_the_size_and_time_it_had_is_taken_for_what_it_was_and_another_read_again(folder: Path) -> None:
+    known = list_models(folder)
+    same, changed = folder / "Piano.distill", folder / "rain.distill"
+    status = same.stat()
+    for path in (same, changed):
+        path.write_bytes(bytes(path.stat().st_size))
+    os.utime(same, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (folder / "broken.distill").unlink()
+    _write_model(folder, "snow", "abcd3")
+    now = list_models(folder, known=known)
+    assert [(entry.name, bool(entry.problem)) for entry in now] == [("Piano", False), ("rain", True), ("snow", False)]
+
+
 def test_no_folder_is_an_empty_library(tmp_path: Path) -> None:
     assert list_models(tmp_path / "nothing") == []
 

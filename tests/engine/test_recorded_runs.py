@@ -18,8 +18,9 @@ from distill_engine.client import follow
 from distill_engine.commands import runs
 from distill_engine.events import AnyEvent, CommandAnswered, Event, RunFailed, WarningRaised
 from distill_engine.run_folder import RunFolder
-from distill_engine.run_reading import outline, read
-from distill_engine.run_state import CHECKPOINTS_REMEMBERED, Histories, Phase, RunState, fold
+from distill_engine.run_history import History
+from distill_engine.run_reading import glance, outline, read
+from distill_engine.run_state import CHECKPOINTS_REMEMBERED, Phase, RunState, fold
 from tests.recorded_runs import LONG_STEPS, LONG_STEPS_PER_EPOCH, RECORDINGS, Recorded, unpacked, unpacked_long
 
 NAMES: tuple[Recorded, ...] = get_args(Recorded)
@@ -75,8 +76,8 @@ def told(command: str, *arguments: str) -> str:
     return result.stdout
 
 
-def histories(events: Sequence[Event]) -> Histories:
-    made = Histories()
+def history(events: Sequence[Event]) -> History:
+    made = History()
     made.append(events)
     return made
 
@@ -95,6 +96,7 @@ def test_each_folds_to_how_it_ended(name: Recorded) -> None:
     assert fold(followed(run)).phase == PHASES[name]
     assert read(run).state.phase == PHASES[name]
     assert outline(run).state.phase == PHASES[name]
+    assert glance(run).state.phase == PHASES[name]
 
 
 def test_a_follower_gets_every_event_once_in_order_and_then_the_end(name: Recorded) -> None:
@@ -141,13 +143,13 @@ def test_the_newer_run_folds_to_what_the_healthy_one_does() -> None:
 
 def test_the_restarted_run_shows_nothing_of_the_stretch_it_lost() -> None:
     events, healthy = followed(unpacked("restarted")), followed(unpacked("healthy"))
-    kept, alone, state = histories(events), histories(healthy), fold(events)
+    kept, alone, state = history(events), history(healthy), fold(events)
     assert len(kept.restarts) == 1
-    assert all(before < after for before, after in pairwise(kept.steps.step))
-    assert kept.epochs.epoch.tolist() == [*range(1, state.max_epochs + 1)]
+    assert all(before < after for before, after in pairwise(kept.steps.column("step")))
+    assert kept.epochs.column("epoch").tolist() == [*range(1, state.max_epochs + 1)]
     # It had the healthy one's settings, and resuming is exact.
-    assert kept.epochs.train_loss == alone.epochs.train_loss
-    assert kept.epochs.validation_loss == alone.epochs.validation_loss
+    for name in ("train_loss", "validation_loss"):
+        assert kept.epochs.column(name).tolist() == alone.epochs.column(name).tolist()
     assert state.best == fold(healthy).best
 
 
@@ -185,12 +187,17 @@ def test_a_run_of_300_000_steps_is_read_followed_and_folded_without_growing_but_
 ) -> None:
     events = followed(long)
     assert [event.seq for event in events] == [*range(1, len(events) + 1)]
-    state, columns = fold(events), histories(events)
+    state, columns = fold(events), history(events)
     assert (state.phase, state.step, state.epoch) == ("finished", LONG_STEPS, LONG_STEPS // LONG_STEPS_PER_EPOCH)
     assert len(columns.steps) == LONG_STEPS
-    assert columns.steps.step[-1] == LONG_STEPS
+    assert columns.steps.column("step")[-1] == LONG_STEPS
     assert len(columns.epochs) == state.epoch
     assert len(state.at_checkpoints) == CHECKPOINTS_REMEMBERED
     assert len(msgspec.json.encode(state)) < 100_000
     assert read(long).state == state
     assert outline(long).state.step == state.step
+    seen = glance(long).state
+    assert (seen.phase, seen.step, seen.epoch) == (state.phase, state.step, state.epoch)
+    assert (seen.last_step, seen.last_epoch) == (state.last_step, state.last_epoch)
+    assert (seen.last_checkpoint, seen.started, seen.prepared) == (state.last_checkpoint, state.started, state.prepared)
+    assert seen.total_steps == state.total_steps > 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import itertools
+import random
 from collections.abc import Iterable
 from typing import Literal
 
@@ -30,7 +31,7 @@ from distill_engine.events import (
     SystemSample,
     WarningRaised,
 )
-from distill_engine.run_state import Best, Histories, RunState, apply, fold
+from distill_engine.run_state import Best, RunState, apply, fold
 
 
 def numbered(events: Iterable[Event]) -> list[Event]:
@@ -277,34 +278,15 @@ def test_an_event_of_a_kind_the_fold_does_not_know_changes_nothing_but_where_it_
     assert after == msgspec.structs.replace(before, seq=7, time=200.0)
 
 
-def test_histories_are_the_same_however_the_events_are_cut_into_batches() -> None:
-    events = numbered(
-        [*lost_stretch(), sample(0), restarted(10), step(15, None), sample(0, 1), epoch(2, 0.5, best=True)]
-    )
-    whole, single = Histories(), Histories()
-    whole.append(events)
-    for event in events:
-        single.append([event])
-    assert repr(whole) == repr(single)  # the same but for nan, which equals nothing
-
-
-def test_histories_take_back_the_lost_stretch() -> None:
-    histories = Histories()
-    histories.append(numbered([*lost_stretch(), sample(), restarted(10), step(15, None)]))
-    assert list(histories.steps.step) == [5, 10, 15]
-    assert math.isnan(histories.steps.loss[2])
-    assert list(histories.epochs.validation_loss) == [0.6]
-    assert [one.step for one in histories.previews] == [10]
-    assert [one.step for one in histories.checkpoints] == [10]
-    assert [one.event.message for one in histories.warnings] == ["early"]
-    assert len(histories.samples) == 1
-    assert len(histories.restarts) == 1
-
-
-def test_a_gpu_that_shows_up_late_stands_row_for_row_with_the_machine() -> None:
-    histories = Histories()
-    histories.append([sample(), sample(1)])
-    histories.append([sample(0, 1)])
-    assert len(histories.samples) == 3
-    assert [math.isnan(load) for load in histories.gpus[0].load] == [True, True, False]
-    assert [math.isnan(load) for load in histories.gpus[1].load] == [True, False, False]
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fold_comes_to_what_applying_each_event_does(seed: int) -> None:
+    draw = random.Random(seed)
+    events: list[Event] = [*epoch_one()]
+    for number in range(11, 60):
+        events += [step(number, draw.random())] * draw.randrange(4)
+        events += draw.sample([checkpoint(number), warning("w"), sample(), restarted(number - 5)], draw.randrange(2))
+    events = numbered(events)
+    states = [*itertools.accumulate(events, apply, initial=RunState())]
+    assert fold(events) == states[-1]
+    assert fold(events[30:], states[30]) == states[-1]
+    assert fold(iter(events)) == states[-1]
