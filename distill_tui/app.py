@@ -1,32 +1,51 @@
-"""`distill-tui`: for now one screen that says what is there and what the dashboard will be."""
+"""`distill-tui`: the four screens, kept mounted, the keys that work everywhere, and the run that is watched.
+
+The first screen must be there as soon as any Textual app's, so whatever isn't needed for it is imported afterwards.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import asyncio
+import contextlib
+import gc
+import importlib
+import locale
+import time
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.app import App, ComposeResult
+from rich.console import Console, RenderableType
+from textual import events, work
+from textual._compositor import CompositorUpdate
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.widgets import Footer, Static
+from textual.containers import Container
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+from textual.worker import WorkerFailed
 
 from distill_engine import api
-from distill_tui.themes import load_themes
+from distill_tui import remembered
+from distill_tui.actions import ACTIONS, PLACES, Action, actions_in, bindings, key_words
+from distill_tui.frame import Frame
+from distill_tui.link import Pace, TerminalDriver
+from distill_tui.screens.pane import Pane
+from distill_tui.themes import DEFAULT, NO_COLOUR, SIXTEEN_COLOURS, load_theme, shipped_folder
+from distill_tui.widgets.key_line import KeyLine
+from distill_tui.widgets.status_line import Severity, StatusLine
+from distill_tui.widgets.top_bar import PANES, TopBar
 
-WELCOME = """\
-[b $primary]Distill[/] trains a small generative model on your own recordings.
+if TYPE_CHECKING:
+    from distill_engine.api import Plan, RunFolder, Service
+    from distill_tui.forms import Form
+    from distill_tui.live_run import LiveRun, RunView
 
-{models} and {runs} on this machine.
-
-The dashboard will be here: pick recordings, edit a configuration with the keyboard, watch a run and leave it, \
-come back, hear how it goes, keep the model. Until then the engine does all of it from the shell:
-
-  [$accent]distill-engine demo[/]              try it on recordings it makes up
-  [$accent]distill-engine scan FOLDER[/]       what is there and what is wrong
-  [$accent]distill-engine train FOLDER[/]      train; --detach leaves it to itself
-  [$accent]distill-engine runs[/]              what goes on; show, follow, stop RUN
-  [$accent]distill-engine models[/]            what you have kept
-  [$accent]distill-engine generate MODEL[/]    new sound from it
-"""
+LEAST_WIDTH, LEAST_HEIGHT = 60, 18
+"""Below this size only a line is shown that says so."""
 
 
 class DistillApp(App[None]):
@@ -34,23 +53,412 @@ class DistillApp(App[None]):
 
     TITLE = "Distill"
     CSS_PATH = "app.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [("q", "quit", "Leave")]
+    PLACE: ClassVar[str] = "app"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    run_view: reactive[RunView | None] = reactive(None, init=False)
+    """The run that is watched, as last drawn; None where there is none."""
+
+    form: reactive[Form | None] = reactive(None, init=False)
+    """The draft of the next run; None until its rooms are loaded, shortly after the first screen."""
+
+    def __init__(
+        self, *, run: str = "", ascii_only: bool = False, eco: bool = False, theme: str = "", demo: bool = False
+    ) -> None:
+        super().__init__(driver_class=TerminalDriver)
+        self.ascii_only = ascii_only
+        self.set_class(ascii_only, "-ascii")
+        self.demo = demo
+        self.set_class(ascii_only, "-ascii")
+        self.memory = remembered.load(api.state_folder())
+        self.changed_keys: dict[str, str] = {}
+        self.pane = ""
+        self.pace = Pace(self._backlog, eco=eco, on_change=self._say_pace)
+        self._wished_run, self._wished_theme = run, theme
+        self._live: LiveRun | None = None
+        self._service: Service | None = None
+        self._panes: dict[str, Pane] = {}
+        self._run_at_first: RunFolder | None = None
+        self._frame = Frame(no_colour=self.no_color)
+        self._wear_first_theme()  # later all styles would be made twice
+
+    # The first screen.
 
     def compose(self) -> ComposeResult:
-        """Lay out the welcome and the keys."""
-        with VerticalScroll():
-            models, runs = len(api.list_models()), len(api.list_runs())
-            yield Static(WELCOME.format(models=api.counted(models, "model"), runs=api.counted(runs, "run")))
-        yield Footer(show_command_palette=False)
+        """Lay out the frame that all screens stand in, and the first of them."""
+        self._run_at_first = self._first_run()
+        living = self._run_at_first is not None and api.lock_holder(self._run_at_first) is not None
+        self.pane = "training" if living or self._wished_run else "datasets"
+        yield TopBar(self.pane)
+        with Container(id="panes"):
+            yield self._made_pane(self.pane)
+        yield StatusLine()
+        yield KeyLine()
+        yield Static(
+            f"This terminal is too small: Distill needs {LEAST_WIDTH} columns and {LEAST_HEIGHT} rows.", id="too-small"
+        )
 
     def on_mount(self) -> None:
-        """Wear the first theme."""
-        themes = load_themes()
+        """Show the first screen, and only then load the rest."""
+        pane = self._panes[self.pane]
+        pane.display = True
+        pane.shown()
+        pane.first_focus().focus()
+        self.call_after_refresh(self._settle)
+
+    def _first_run(self) -> RunFolder | None:
+        """Return the run named at the start, else the newest living one, else the one last watched."""
+        if self._wished_run:
+            return api.find(self._wished_run)
+        for folder in api.list_runs():
+            if api.lock_holder(folder) is not None:
+                return folder
+        last = Path(self.memory.last_run)
+        return api.RunFolder(last) if self.memory.last_run and (last / "run.json").is_file() else None
+
+    async def _settle(self) -> None:
+        """Load what the first screen could do without, a piece at a time, keys in between."""
+        if self._run_at_first is not None:
+            self.attach(self._run_at_first)
+        for name in PANES:
+            await self._mounted_pane(name)
+            await asyncio.sleep(0)
+        self._load_keys()
+        self._load_themes()
+        await self._begin_form()
+        if not gc.isenabled():
+            gc.freeze()  # what lives as long as the dashboard needn't be looked at again
+            gc.enable()
+
+    async def _begin_form(self) -> None:
+        forms = await asyncio.to_thread(importlib.import_module, "distill_tui.forms")
+        if self.form is None:
+            self.form = forms.Form()
+
+    # Screens.
+
+    async def show_pane(self, name: str) -> None:
+        """Show one of the four screens."""
+        if name == self.pane:
+            return
+        before = self._panes.get(self.pane)
+        pane = await self._mounted_pane(name)
+        self.pane = name
+        with self.batch_update():  # one frame, not one that is empty between two screens
+            if before is not None:
+                before.display = False  # a class would have Textual look up the styles of all that is in it anew
+                before.hidden()
+            pane.display = True
+            self.query_one(TopBar).show_pane(name)
+            pane.shown()
+            pane.first_focus().focus()
+
+    async def _mounted_pane(self, name: str) -> Pane:
+        if name not in self._panes:
+            await self.query_one("#panes").mount(self._made_pane(name))
+        return self._panes[name]
+
+    def _made_pane(self, name: str) -> Pane:
+        module = importlib.import_module(f"distill_tui.screens.{name}")
+        self._panes[name] = cast("Pane", getattr(module, f"{PANES[name]}Pane")(id=name))
+        return self._panes[name]
+
+    async def action_show_datasets(self) -> None:
+        """Go to the folders of recordings."""
+        await self.show_pane("datasets")
+
+    async def action_show_config(self) -> None:
+        """Go to the settings of the next run."""
+        await self.show_pane("config")
+
+    async def action_show_training(self) -> None:
+        """Go to the run."""
+        await self.show_pane("training")
+
+    async def action_show_library(self) -> None:
+        """Go to the models."""
+        await self.show_pane("library")
+
+    # The run that is watched.
+
+    def attach(self, run: RunFolder) -> None:
+        """Watch a run from now on, and no other."""
+        from distill_tui.live_run import LiveRun  # noqa: PLC0415
+
+        if self._live is not None and self._live.folder == run:
+            return
+        self._live = LiveRun(run, self._publish, lambda: self.pace.seconds)
+        self.remember(last_run=str(run.path))
+        self.run_worker(self._live.watch(), group="run", exclusive=True, name=f"watch {run.name}")
+
+    def _publish(self, view: RunView) -> None:
+        if not self.is_running:
+            return  # one is leaving: what would show it is being taken away
+        if self.pace.before_drawing():
+            self.run_view = view
+        else:
+            self.set_timer(self.pace.seconds, lambda: self._publish(view) if self._is_latest(view) else None)
+
+    def _is_latest(self, view: RunView) -> bool:
+        return self.run_view is None or self.run_view.state.seq <= view.state.seq or self.run_view.folder != view.folder
+
+    def watch_run_view(self, before: RunView | None, view: RunView | None) -> None:
+        """Say in the top bar how the run goes, and ring when it ends."""
+        from distill_tui.format import run_in_brief  # noqa: PLC0415
+
+        if view is None:
+            return
+        self.query_one(TopBar).show_run(*run_in_brief(view.state, view.name))
+        same = before is not None and before.folder == view.folder
+        if same and before is not None and view.state.is_over and not before.state.is_over and not before.filling:
+            self._ring(view)
+
+    def _ring(self, view: RunView) -> None:
+        """Tell of the end of a run: a bell, and a notice where the terminal shows them (OSC 9)."""
+        from distill_tui.format import run_in_brief  # noqa: PLC0415
+
+        words, _ = run_in_brief(view.state, view.name)
+        self.bell()
+        if self._driver is not None:
+            self._driver.write(f"\x1b]9;{words}\x07")
+        self.say(words)
+
+    @work(group="start", exit_on_error=True)
+    async def start_run(self, plan: Plan, name: str | None = None) -> None:
+        """Begin a run in the background and go to it."""
+        if self.demo:
+            self.say("this is a demo, which trains nothing", "distill-tui without --demo does", "warning")
+            return
+        self.say("starting: the worker loads torch, which takes a few seconds")
+        run = await api.start_run(plan, name)
+        self.attach(run)
+        self.say(f"run {api.shown(run.name)} has begun; leaving the dashboard doesn't end it")
+        await self.show_pane("training")
+
+    # What all screens share.
+
+    @property
+    def service(self) -> Service:
+        """The helper process that knows torch; it starts when it is first asked."""
+        if self._service is None:
+            self._service = api.Service()
+        return self._service
+
+    def say(self, message: str, hint: str = "", severity: Severity = "information") -> None:
+        """Tell the person something, in the line above the keys."""
+        self.query_one(StatusLine).say(message, hint, severity)
+
+    @property
+    def said(self) -> str:
+        """What stands in the line above the keys."""
+        return self.query_one(StatusLine).text
+
+    def remember(self, **changes: object) -> None:
+        """Keep something for the next visit."""
+        from msgspec.structs import replace  # noqa: PLC0415
+
+        self.memory = replace(self.memory, **changes)
+        self.run_worker(asyncio.to_thread(remembered.save, api.state_folder(), self.memory), group="remember")
+
+    # Keys, help and palette.
+
+    def on_descendant_focus(self) -> None:
+        """Show the keys that work where one is now."""
+        if self.screen_stack:  # the last of these comes after the last screen has gone
+            self.show_keys()
+
+    def show_keys(self) -> None:
+        """Show the keys of the places that have the focus, the nearest first."""
+        here = [action for place in self.places() if place != "app" for action in actions_in(place)]
+        words = [
+            key_words([one for one in part if one.in_key_line], self.changed_keys, ascii_only=self.ascii_only)
+            for part in (here, actions_in("app"))
+        ]
+        self.query_one(KeyLine).show_keys(*words)
+
+    def places(self) -> list[str]:
+        """Return the places whose keys work on the screen, the nearest first, `app` last; a dialog names its own."""
+        focused = self.screen_stack[0].focused
+        widgets = focused.ancestors_with_self if focused else (self._panes.get(self.pane), self)
+        found = [str(place) for widget in widgets if (place := getattr(widget, "PLACE", ""))]
+        return list(dict.fromkeys([*found, "app"]))
+
+    def action_help(self) -> None:
+        """Say what the screen is for and which keys do what."""
+        from distill_tui.screens.dialogs import Help  # noqa: PLC0415
+
+        self.push_screen(Help(self.places(), self.changed_keys, ascii_only=self.ascii_only))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every action that works from where one is, and the way to the others."""
+        for action in ACTIONS:
+            if (widget := self._widget_for(action, screen.focused)) is not None:
+                title = f"{PLACES[action.place]}: {action.label}" if action.place != "app" else action.label
+                yield SystemCommand(title, action.help, lambda action=action, widget=widget: self._run(action, widget))
+
+    def _widget_for(self, action: Action, focused: Widget | None) -> App[None] | Widget | None:
+        """Return the widget whose action it is: one that has the focus in it, else one on the shown screen."""
+        if action.place == "app":
+            return self
+        if action.place in self._panes:
+            return self._panes[action.place]
+        near = [*(focused.ancestors_with_self if focused else ())]
+        on_screen = [widget for widget in self._panes[self.pane].query("*").results() if widget.display]
+        found = (one for one in (*near, *on_screen) if getattr(one, "PLACE", "") == action.place)
+        return next((one for one in found if isinstance(one, Widget)), None)
+
+    @work(group="palette")
+    async def _run(self, action: Action, widget: App[None] | Widget) -> None:
+        if action.place in self._panes:
+            await self.show_pane(action.place)
+        await self.run_action(action.method, widget)
+
+    def _load_keys(self) -> None:
+        from distill_tui.keys import load_keys  # noqa: PLC0415
+
+        found = load_keys(api.config_folder())
+        self.changed_keys = found.changed
+        self.set_keymap(found.changed)
+        if found.complaints:
+            self.say(found.complaints[0], "; ".join(found.complaints[1:3]), "warning")
+        self.show_keys()
+
+    # Colours.
+
+    def _wear_first_theme(self) -> None:
+        """Wear the theme that was asked for or remembered, else one that fits the terminal."""
+        folders = (api.config_folder() / "themes", shipped_folder())
+        for name in filter(None, (self._wished_theme, self.memory.theme, self._fitting_theme())):
+            for folder in folders:
+                with contextlib.suppress(ValueError):
+                    theme = load_theme(folder / f"{name}.toml")
+                    self.register_theme(theme)
+                    self.theme = theme.name
+                    return
+
+    def _fitting_theme(self) -> str:
+        if self.no_color:
+            return NO_COLOUR
+        return SIXTEEN_COLOURS if self.console.color_system == "standard" else DEFAULT
+
+    def _load_themes(self) -> None:
+        from distill_tui.themes import load_themes  # noqa: PLC0415
+
+        themes, complaints = load_themes([shipped_folder(), api.config_folder() / "themes"])
+        for builtin in set(self.available_themes) - {self.theme}:
+            self.unregister_theme(builtin)
         for theme in themes:
             self.register_theme(theme)
-        self.theme = themes[0].name
+        if self._wished_theme and self._wished_theme not in self.available_themes:
+            complaints.append(f"there is no theme {self._wished_theme}; those there are stand in the palette")
+        if complaints:
+            self.say(complaints[0], severity="warning")
+
+    def action_choose_theme(self) -> None:
+        """Choose other colours."""
+        self.search_themes()
+
+    def watch_theme(self, theme_name: str) -> None:
+        """Remember the colours that were chosen."""
+        if self._is_mounted and theme_name != self.memory.theme:
+            self.remember(theme=theme_name)
+
+    # Link and terminal.
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Send what differs from what the terminal shows, nothing where nothing does."""
+        sending = self._running and not self._closed and not self._batch_count and not self.is_headless
+        if not sending or not isinstance(renderable, CompositorUpdate):
+            super()._display(screen, renderable)
+            return
+        changes = self._frame.changes(renderable, self.console._color_system)
+        if changes is None:
+            super()._display(screen, renderable)
+        elif changes or self.cursor_position != self._previous_cursor_position:
+            super()._display(screen, _Ready(changes))
+
+    def _backlog(self) -> int:
+        return self._driver.backlog() if isinstance(self._driver, TerminalDriver) else 0
+
+    def _say_pace(self, seconds: float) -> None:
+        if self.pace.is_slowed:
+            self.say(f"slow link: live data is drawn every {seconds:g} s", severity="warning")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw anew, and say so where there is too little room."""
+        self._frame.forget()
+        small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
+        self.screen.set_class(small, "-too-small")
+
+    def on_app_focus(self) -> None:
+        """Draw everything anew: what a multiplexer kept of the screen may be stale."""
+        self.action_repaint()
+
+    def action_repaint(self) -> None:
+        """Draw the whole screen anew."""
+        self._frame.forget()
+        self.screen.refresh(repaint=True, layout=True)
+
+    def action_leave(self) -> None:
+        """Leave, and say what goes on without the dashboard."""
+        self.exit()
+
+    @property
+    def farewell(self) -> str:
+        """What to say to who has left: how to come back to a run that goes on."""
+        view = self.run_view
+        if self.demo:
+            return "that was a recorded run, and nothing of it is kept; distill-tui alone is for runs of your own"
+        if view is None or view.state.is_over:
+            return ""
+        name = api.shown(view.name)
+        return f"run {name} goes on; distill-tui comes back to it, distill-engine stop {name} ends it with a model"
+
+    async def on_unmount(self) -> None:
+        """Note what was seen, and end the helper process."""
+        if self._live is not None and (view := self.run_view) is not None and view.info is not None:
+            seen = remembered.Seen(time=time.time(), seq=view.state.seq)
+            latest = {**self.memory.seen, view.info.id: seen}
+            from msgspec.structs import replace  # noqa: PLC0415
+
+            remembered.save(api.state_folder(), replace(self.memory, seen=latest))
+        if self._service is not None:
+            await self._service.close()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Tell in the status line what a person can do something about, and go on; end where only we are at fault."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if isinstance(cause, api.DistillError) and isinstance(error, WorkerFailed):
+            self.say(cause.message, cause.hint, "error")
+            return
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """Keep the traceback in a file and end with a sentence."""
+        log = api.state_folder() / "dashboard.log"
+        with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc(), encoding="utf-8")
+        self.panic(
+            "The dashboard has failed; runs go on without it. distill-tui opens it again. "
+            f"What went wrong stands in {api.shown(str(log))}."
+        )
 
 
-def main() -> None:
-    """Run the dashboard."""
-    DistillApp().run()
+class _Ready(CompositorUpdate):
+    """An update that is text already."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render_segments(self, console: Console) -> str:
+        """Return the text."""
+        del console
+        return self._text
+
+
+def is_utf8() -> bool:
+    """Tell whether the terminal can be sent more than ASCII, as its locale says."""
+    return "utf" in locale.getpreferredencoding(False).lower().replace("-", "")

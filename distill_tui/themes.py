@@ -1,16 +1,92 @@
-"""Themes: one TOML file each, shipped beside the code in a wheel and above it in a checkout."""
+"""Themes: one TOML file each, shipped beside the code in a wheel and above it in a checkout; the user's own beside the
+configuration. A file that can't be one is reported and passed over.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
-from textual.theme import Theme
+from textual.color import Color, ColorParseError
+from textual.theme import BUILTIN_THEMES, Theme
+
+DEFAULT = "dusk"
+SIXTEEN_COLOURS = "sixteen"
+"""For terminals with the sixteen colours of their own palette."""
+
+NO_COLOUR = "plain"
+"""Where NO_COLOR asks for none."""
 
 _HERE = Path(__file__).parent
+_COLOURS = frozenset(
+    {"primary", "secondary", "warning", "error", "success", "accent", "foreground"}
+    | {"background", "surface", "panel", "boost"}
+)
+_OTHERS: dict[str, type] = {
+    "name": str,
+    "dark": bool,
+    "ansi": bool,
+    "luminosity_spread": float,
+    "text_alpha": float,
+    "variables": dict,
+}
+assert {field.name for field in dataclasses.fields(Theme)} == _COLOURS | set(_OTHERS)
 
 
-def load_themes() -> list[Theme]:
-    """Return every theme that is shipped, by name."""
-    folder = next(place for place in (_HERE / "themes", _HERE.parent / "themes") if place.is_dir())
-    return [Theme(**tomllib.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.toml"))]
+def shipped_folder() -> Path:
+    """Return where the themes that come with Distill lie."""
+    return next(place for place in (_HERE / "themes", _HERE.parent / "themes") if place.is_dir())
+
+
+def load_theme(path: Path) -> Theme:
+    """Return the theme in a file.
+
+    Raises:
+        ValueError: it can't be one; says why in a few words.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"it can't be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"it isn't TOML: {error}") from None
+    for key, value in table.items():
+        _check(key, value)
+    if "primary" not in table:
+        raise ValueError("it names no primary colour")
+    # Textual's own styles ask for more names of a theme in the terminal's palette than it works out by itself.
+    further = BUILTIN_THEMES["ansi-dark"].variables if table.get("ansi") else {}
+    return Theme(**{"name": path.stem, **table, "variables": {**further, **table.get("variables", {})}})
+
+
+def load_themes(folders: list[Path]) -> tuple[list[Theme], list[str]]:
+    """Return the themes in the folders by name, later folders before earlier, and a sentence for each broken file."""
+    themes: dict[str, Theme] = {}
+    complaints: list[str] = []
+    for path in _files(folders):
+        try:
+            theme = load_theme(path)
+        except ValueError as error:
+            complaints.append(f"the theme {path.name} is passed over: {error}")
+        else:
+            themes[theme.name] = theme
+    return [themes[name] for name in sorted(themes)], complaints
+
+
+def _files(folders: list[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(folder.glob("*.toml"))
+
+
+def _check(key: str, value: object) -> None:
+    if key in _COLOURS:
+        try:
+            Color.parse(str(value))
+        except ColorParseError:
+            raise ValueError(f"{key} is {value!r}, which is no colour") from None
+    elif key not in _OTHERS:
+        raise ValueError(f"{key!r} is nothing a theme has")
+    elif not isinstance(value, _OTHERS[key]):
+        raise ValueError(f"{key} is {value!r}, which is no {_OTHERS[key].__name__}")

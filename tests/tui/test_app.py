@@ -1,25 +1,189 @@
-"""The dashboard's first screen, at the two sizes it is designed for."""
+"""The dashboard's frame: where it opens, how one goes between screens, what it says and rings."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 
 import pytest
-from textual.widgets import Static
+from textual.pilot import Pilot
 
+from distill_engine import api
 from distill_tui.app import DistillApp
+from distill_tui.screens.dialogs import Help
+from distill_tui.widgets.key_line import KeyLine
+from distill_tui.widgets.top_bar import PANES, TopBar
+from tests.engine.test_replay import playing
+from tests.recorded_runs import unpacked
+
+SIZES = [(120, 36), (80, 24)]
+PATIENCE = 30.0
+
+Visit = Callable[[DistillApp, Pilot[None]], Coroutine[None, None, None]]
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
-def test_the_first_screen_says_what_works_today_and_q_leaves(size: tuple[int, int]) -> None:
-    async def visit() -> str:
-        app = DistillApp()
-        async with app.run_test(size=size) as pilot:
-            text = str(app.query_one(Static).content)
-            await pilot.press("q")
-        assert app.return_code == 0
-        return text
+def visit(what: Visit, size: tuple[int, int] = (120, 36), app: DistillApp | None = None) -> DistillApp:
+    """Open the dashboard, wait until all of it is there, and do something in it."""
+    opened = app or DistillApp()
 
-    text = asyncio.run(visit())
-    assert "distill-engine demo" in text
-    assert "0 models and 0 runs" in text
+    async def run() -> None:
+        async with opened.run_test(size=size) as pilot:
+            while opened.form is None:
+                await pilot.pause(0.02)
+            await what(opened, pilot)
+
+    asyncio.run(run())
+    return opened
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it never came to that")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_keys_lead_to_the_four_screens_each_titled_by_its_key(size: tuple[int, int]) -> None:
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        for number, (name, title) in enumerate(PANES.items(), start=1):
+            await pilot.press(str(number))
+            assert app.pane == name
+            assert f"[{number} {title}]" in app.query_one(TopBar).text
+            assert [pane.id for pane in app.query("Pane").results() if pane.display] == [name]
+
+    visit(go, size)
+
+
+def test_q_leaves() -> None:
+    async def go(_app: DistillApp, pilot: Pilot[None]) -> None:
+        await pilot.press("q")
+
+    assert visit(go).return_code == 0
+
+
+def test_without_a_living_run_it_opens_on_datasets_and_with_one_on_training() -> None:
+    opened: list[str] = []
+
+    async def go(app: DistillApp, _pilot: Pilot[None]) -> None:
+        opened.append(app.pane)
+
+    visit(go)
+    folder = unpacked("healthy")
+    visit(go)
+    with playing(folder, 60):
+        visit(go)
+    assert opened == ["datasets", "datasets", "training"]
+
+
+def test_it_watches_the_run_that_was_named_though_it_is_over() -> None:
+    unpacked("healthy")
+    folder = unpacked("stopped")
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.run_view is not None)
+        assert app.pane == "training"
+        assert app.run_view is not None
+        assert app.run_view.folder == folder
+        assert "stopped" in app.query_one(TopBar).text
+
+    visit(go, app=DistillApp(run=str(folder.path)))
+
+
+def test_leaving_a_living_run_says_that_it_goes_on_and_how_to_come_back() -> None:
+    folder = unpacked("healthy")
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.run_view is not None and not app.run_view.filling)
+        await pilot.press("q")
+
+    with playing(folder, 60):
+        app = visit(go)
+    assert app.farewell == (
+        "run healthy goes on; distill-tui comes back to it, distill-engine stop healthy ends it with a model"
+    )
+
+
+def test_the_end_of_a_watched_run_is_said_and_one_that_was_over_is_not() -> None:
+    folder = unpacked("healthy")
+    said: list[str] = []
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.run_view is not None and not app.run_view.filling)
+        if api.lock_holder(folder) is not None:
+            await api.command(folder, api.Unpause, PATIENCE)
+        await until(pilot, lambda: app.run_view is not None and app.run_view.state.is_over)
+        said.append(app.said)
+
+    with playing(folder, 40):
+        asyncio.run(api.command(folder, api.Pause, PATIENCE))
+        visit(go)
+    visit(go)
+    assert said == ["healthy: finished", ""]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_help_names_the_keys_of_the_screen_one_is_on(size: tuple[int, int]) -> None:
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        for number in "1234":
+            await pilot.press(number, "question_mark")
+            assert isinstance(app.screen, Help)
+            await pilot.press("escape")
+            assert not isinstance(app.screen, Help)
+
+    visit(go, size)
+
+
+def test_the_key_line_is_the_same_after_a_dialog_as_before() -> None:
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        before = app.query_one(KeyLine).text
+        await pilot.press("question_mark", "escape")
+        assert app.query_one(KeyLine).text == before
+
+    visit(go)
+
+
+def test_every_action_of_a_screen_is_in_the_palette() -> None:
+    async def go(app: DistillApp, _pilot: Pilot[None]) -> None:
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Training: stop", "Library: make sounds", "theme", "leave"} <= titles
+
+    visit(go)
+
+
+def test_a_terminal_that_is_too_small_is_told_so_and_a_larger_one_shows_all_again() -> None:
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        shown = []
+        for size in ((59, 24), (60, 17), (60, 18)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            shown.append((app.query_one("#too-small").display, app.query_one(TopBar).display))
+        assert shown == [(True, False), (True, False), (False, True)]
+
+    visit(go)
+
+
+def test_an_error_that_a_person_can_do_something_about_is_said_and_ends_nothing() -> None:
+    async def fail() -> None:
+        raise api.DistillError("the cellar is flooded", "try the attic")
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        app.run_worker(fail())
+        await until(pilot, lambda: "cellar" in app.said)
+        assert app.said == "!! the cellar is flooded\ntry the attic"
+        await pilot.press("2")
+        assert app.pane == "config"
+
+    visit(go)
+
+
+def test_a_memory_that_cannot_be_read_is_forgotten(home: Path) -> None:
+    (home / "state").mkdir()
+    (home / "state" / "dashboard.json").write_text('{"theme": 3')
+
+    async def go(app: DistillApp, _pilot: Pilot[None]) -> None:
+        assert app.memory.theme == ""
+
+    visit(go)

@@ -1,0 +1,125 @@
+"""What stands beside the form: whether the run can start, what it will take, and the field one stands on in words.
+
+Pure: toned pieces of lines, cut to a width in cells by whoever draws them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from distill_engine import api
+from distill_tui import speeds
+from distill_tui.form_fields import Field
+from distill_tui.forms import Form
+
+Words = list[tuple[str, str]]
+EDITING = "enter accepts, esc takes back, up and down go on"
+_LABEL = 9
+
+
+def beside(
+    form: Form, row: Field | None, known: Sequence[speeds.KnownSpeed], width: int, *, editing: bool
+) -> list[Words]:
+    """Return the lines of the column beside the form, at most `width` cells wide where words can be broken."""
+    lines = [*_state(form, width), [], *_takes(form, known, width), []]
+    if row is not None:
+        lines += [[(row.key, "strong")], *_about(row, width)]
+    if editing:
+        lines += [[], *_wrapped(EDITING, width)]
+    return [*lines, [], *_file(form, width)]
+
+
+def below(
+    form: Form, row: Field | None, known: Sequence[speeds.KnownSpeed], width: int, *, editing: bool
+) -> list[Words]:
+    """Return the same in six lines for a narrow screen: the state, what it takes in two, and three about the field."""
+    takes = form.estimate
+    lines = _state(form, width)[:1]
+    if takes is None:
+        lines += [[("what it takes is known when there is a dataset", "dim")], []]
+    else:
+        time, how = speeds.time_words(form.config, takes, known)
+        lines += [
+            [
+                (
+                    f"{takes.training_pieces:,} pieces, {takes.steps:,} steps, {api.size(takes.memory_bytes)} memory, "
+                    f"{api.size(_disk(takes))} disk",
+                    "",
+                )
+            ],
+            [(f"time: {time}", ""), (f" {how}", "dim")],
+        ]
+    about = _about(row, width) if row is not None else []
+    return [*lines, *about[:2], [(EDITING, "dim")]] if editing else [*lines, *about[:3]]
+
+
+def _state(form: Form, width: int) -> list[Words]:
+    problem = form.problem
+    if problem is None:
+        return [[("Ready", "good"), (": s starts the run", "")]]
+    told = f"Not ready: {problem.message}"
+    return _wrapped(told, width, tone="warn")
+
+
+def _takes(form: Form, known: Sequence[speeds.KnownSpeed], width: int) -> list[Words]:
+    """Return the estimates, each under its name."""
+    takes = form.estimate
+    heading: Words = [("what it will take", "strong")]
+    if takes is None:
+        return [heading, *_wrapped("Known as soon as there is a dataset.", width)]
+    time, how = speeds.time_words(form.config, takes, known)
+    return [
+        heading,
+        _named("pieces", f"{takes.training_pieces:,} an epoch"),
+        _named("steps", f"{takes.steps_per_epoch:,} an epoch, {takes.steps:,} in all"),
+        _named("weights", f"{takes.parameters:,}"),
+        _named("memory", f"about {api.size(takes.memory_bytes)}"),
+        _named("disk", f"{api.size(_disk(takes))} in all:"),
+        _named("", f"{api.size(takes.cache_bytes)} spectrograms", "dim"),
+        _named("", f"{api.size(takes.run_bytes)} run, {api.size(takes.model_bytes)} model", "dim"),
+        *_hanging("time", time, width, ""),
+        *(_hanging("", how, width, "dim") if how else []),
+    ]
+
+
+def _about(row: Field, width: int) -> list[Words]:
+    """Return the field in words, what matters most first; a complaint itself stands under the field."""
+    lines: list[Words] = []
+    hint = row.complaint.hint if row.complaint else ""
+    if not hint.startswith(row.reason or row.help):
+        lines += _wrapped(hint, width)
+    lines += _wrapped(row.help, width, tone="")
+    if row.fixed:
+        lines += _wrapped(row.fixed, width, tone="warn")
+    if row.allowed:
+        lines += _wrapped(f"Allowed: {row.allowed}.", width)
+    if row.preset or row.usual:
+        lines += _wrapped(f"Preset: {row.preset}. Usual: {row.usual}.", width)
+    if row.reason and row.reason != row.fixed:
+        lines += _wrapped(row.reason, width)
+    return lines
+
+
+def _file(form: Form, width: int) -> list[Words]:
+    if form.file is None:
+        return []
+    told = f"file {api.shown(str(form.file.path))}"
+    return [*_wrapped(told, width), *([[("not saved since it was changed", "warn")]] if form.unsaved else [])]
+
+
+def _disk(takes: api.Estimate) -> int:
+    return takes.cache_bytes + takes.run_bytes + takes.model_bytes
+
+
+def _named(name: str, words: str, tone: str = "") -> Words:
+    return [(f"  {name:<{_LABEL}}", "dim"), (words, tone)]
+
+
+def _hanging(name: str, words: str, width: int, tone: str) -> list[Words]:
+    first, *more = textwrap.wrap(words, max(10, width - _LABEL - 2)) or [""]
+    return [_named(name, first, tone), *(_named("", line, tone) for line in more)]
+
+
+def _wrapped(words: str, width: int, *, tone: str = "dim") -> list[Words]:
+    return [[(line, tone)] for line in textwrap.wrap(words, max(10, width))]

@@ -1,0 +1,46 @@
+"""A person's own keys: `keys.toml` in the configuration folder, an action's name and its keys a line.
+
+"training.stop" = "x"
+"listing.down" = ["n", "down"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_tui.actions import ACTIONS, conflicts
+
+FILE = "keys.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyFile:
+    """What a key file comes to: an action's name to its keys, joined by commas, and what is wrong with the file."""
+
+    changed: dict[str, str]
+    complaints: tuple[str, ...] = ()
+
+
+def load_keys(folder: Path) -> KeyFile:
+    """Return the key file in a folder. What can't be used of it is named and passed over."""
+    try:
+        table = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return KeyFile(changed={})
+    except (OSError, ValueError) as error:
+        return KeyFile(changed={}, complaints=(f"{FILE} can't be read: {error}",))
+    names = {action.name for action in ACTIONS}
+    changed: dict[str, str] = {}
+    complaints: list[str] = []
+    for name, keys in table.items():
+        spelt = [keys] if isinstance(keys, str) else keys
+        if name not in names:
+            complaints.append(f"{FILE}: there is no action {name!r}")
+        elif not isinstance(spelt, list) or not all(isinstance(key, str) and key for key in spelt) or not spelt:
+            complaints.append(f"{FILE}: {name} needs a key or a list of keys")
+        else:
+            changed[name] = ",".join(spelt)
+    complaints += [f"{FILE}: {conflict}" for conflict in conflicts(changed)]
+    return KeyFile(changed=changed, complaints=tuple(complaints))

@@ -1,0 +1,52 @@
+"""A dialog with a list: one of its rows is chosen, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from distill_tui.widgets.listing import Column, Listing, Row, Rows
+
+
+class Choice(ModalScreen[str | None]):
+    """A list under a question; returns the key of the row that was chosen, None after esc."""
+
+    DEFAULT_CSS = """
+    Choice { align: center middle; }
+    Choice > .dialog { width: 76; max-width: 94%; height: 18; max-height: 94%; background: $surface;
+        border: round $primary; padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,q", "give_up", "Give up")]
+
+    def __init__(self, question: str, columns: Sequence[Column], rows: Sequence[Row], *, empty: str) -> None:
+        super().__init__()
+        self._question, self._rows = question, rows
+        self.listing = Listing(columns, empty=empty)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the question, the list and the keys."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, markup=False)
+            yield self.listing
+            yield Static("enter chooses, / filters, esc gives up", markup=False)
+
+    def on_mount(self) -> None:
+        """Fill the list."""
+        self.listing.rows.show(self._rows)
+        self.listing.rows.focus()
+
+    @on(Rows.Chosen)
+    def _choose(self, event: Rows.Chosen) -> None:
+        event.stop()
+        self.dismiss(event.key)
+
+    def action_give_up(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)

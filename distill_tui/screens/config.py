@@ -1,0 +1,372 @@
+"""The Config screen: the form of the next run at the left, what it will take and what the field means at the right.
+
+The pane holds the draft, the form with its undo. What the rows tell of becomes a new draft by a pure function, the form
+in it is the app's, and every change of the app's form, whoever made it, is a step that can be undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Resize
+from textual.widget import Widget
+from textual.widgets import Input
+
+from distill_engine import api
+from distill_tui import drafts, form_fields, form_files, form_words, forms, speeds
+from distill_tui.actions import bindings
+from distill_tui.drafts import Draft
+from distill_tui.forms import Form
+from distill_tui.screens.choice import Choice
+from distill_tui.screens.dialogs import Prompt, Question
+from distill_tui.screens.pane import Pane
+from distill_tui.widgets.form_rows import FieldEditor, FormRows
+from distill_tui.widgets.line import Lines
+from distill_tui.widgets.listing import Cell, Column, Filter, Row
+
+NARROW = 100
+"""Below this width everything stands in one column."""
+
+BESIDE = 39
+"""Cells for the words beside the form."""
+
+
+class ConfigPane(Pane):
+    """The settings of the next run."""
+
+    PLACE = "config"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("config")]
+    DEFAULT_CSS = """
+    ConfigPane {
+        & Horizontal { height: 1fr; }
+        & #beside { width: 43; height: 1fr; padding: 0 2; background: $surface; }
+        & #below { display: none; height: 7; background: $surface; }
+        &.-narrow #beside { display: none; }
+        &.-narrow #below { display: block; }
+    }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.rows = FormRows()
+        self.search = Filter()
+        self._beside, self._below = Lines(id="beside"), Lines(id="below")
+        self._draft = Draft(form=Form())
+        self._known: tuple[speeds.KnownSpeed, ...] = ()
+        self._only_differing = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the form, the search below it, and the words beside or below."""
+        with Horizontal():
+            with Vertical():
+                yield self.rows
+                yield self.search
+            yield self._beside
+        yield self._below
+
+    def on_mount(self) -> None:
+        """Follow the app's form."""
+        self.search.placeholder = "words of a field's name or help"
+        self.watch(self.distill, "form", self._form_came)
+
+    def on_resize(self, event: Resize) -> None:
+        """Use one column where there is no room for two."""
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self._draw_words()
+
+    def shown(self) -> None:
+        """Draw what changed meanwhile, and look how fast earlier runs were."""
+        self._draw()
+        self._look_at_speeds()
+
+    def first_focus(self) -> Widget:
+        """Return the form."""
+        return self.rows
+
+    @property
+    def words(self) -> str:
+        """What stands beside the form, or below it."""
+        return (self._below if self.has_class("-narrow") else self._beside).text
+
+    # The draft.
+
+    def _form_came(self, form: Form | None) -> None:
+        """Take in a form, our own or what another screen made of it."""
+        if form is None:
+            return
+        if form is not self._draft.form:
+            began = self._draft.past or self._draft.form != Form()
+            self._draft = drafts.changed(self._draft, form) if began else Draft(form=form)
+        self._draw()
+
+    def _take(self, draft: Draft) -> None:
+        self._draft = draft
+        if draft.form is self.distill.form:
+            self._draw()
+        else:
+            self.distill.form = draft.form
+
+    def _change(self, form: Form) -> None:
+        self._take(drafts.changed(self._draft, form))
+
+    def _draw(self) -> None:
+        if not self.is_shown:
+            return
+        fields = form_fields.shown_fields(
+            self._draft.form, search=self.search.value, only_differing=self._only_differing
+        )
+        self.rows.show(fields, empty="nothing differs from the preset" if not self.search.value else "no such field")
+        self._draw_words()
+
+    def _draw_words(self) -> None:
+        """Draw what stands beside the rows, or below them."""
+        form, row, editing = self._draft.form, self.rows.field, self.rows.is_editing
+        if self.has_class("-narrow"):
+            width = self.size.width
+            rule = ("-" if self.distill.ascii_only else "─") * width
+            words = form_words.below(form, row, self._known, width, editing=editing)
+            self._below.show([[(rule, "dim")], *words])
+        else:
+            self._beside.show(form_words.beside(form, row, self._known, BESIDE, editing=editing))
+
+    @work(group="speeds", exclusive=True)
+    async def _look_at_speeds(self) -> None:
+        known = await asyncio.to_thread(speeds.known_speeds)
+        if known != self._known:
+            self._known = known
+            self._draw_words()
+
+    # Fields.
+
+    @on(FormRows.Moved)
+    def _say_where(self) -> None:
+        self._draw_words()
+
+    @on(FormRows.Chosen)
+    async def _edit(self, event: FormRows.Chosen) -> None:
+        match event.key:
+            case forms.DATASET:
+                await self.distill.show_pane("datasets")
+            case forms.PRESET:
+                self._change(forms.stepped(self._draft.form, event.key, 1))
+            case forms.MODEL:
+                self.action_choose_model()
+            case _:
+                self._draft = drafts.settled(self._draft)
+                self.rows.open_editor()
+                self._draw_words()
+
+    @on(FormRows.Stepped)
+    def _step(self, event: FormRows.Stepped) -> None:
+        form = forms.stepped(self._draft.form, event.key, event.direction)
+        self._take(drafts.changed(self._draft, form, typing=f"stepping {event.key}"))
+
+    @on(FormRows.ResetAsked)
+    def _reset(self, event: FormRows.ResetAsked) -> None:
+        self._change(forms.reset(self._draft.form, event.key))
+
+    @on(FormRows.Typed)
+    def _type(self, event: FormRows.Typed) -> None:
+        form = forms.with_text(self._draft.form, event.key, event.text)
+        self._take(drafts.changed(self._draft, form, typing=event.key))
+
+    @on(FormRows.Accepted)
+    def _accept(self, event: FormRows.Accepted) -> None:
+        """End typing, unless what was typed can't be: then its complaint stands there and the editor stays."""
+        if event.key not in self._draft.form.complaints:
+            self._end_typing(drafts.settled(self._draft))
+
+    @on(FieldEditor.Left)
+    def _leave(self, event: FieldEditor.Left) -> None:
+        event.stop()
+        self._end_typing(drafts.settled(self._draft))
+        self.rows.action_down() if event.direction > 0 else self.rows.action_up()
+
+    @on(FieldEditor.GivenUp)
+    def _give_up(self, event: FieldEditor.GivenUp) -> None:
+        event.stop()
+        self._end_typing(drafts.taken_back(self._draft))
+
+    def _end_typing(self, draft: Draft) -> None:
+        self.rows.close_editor()
+        self._take(draft)
+
+    @on(FormRows.Dropped)
+    def _drop(self) -> None:
+        """Take a refused value back, else show all fields again."""
+        row = self.rows.field
+        if row is not None and row.complaint and row.key in self._draft.form.edits:
+            self._change(forms.reset(self._draft.form, row.key))
+        elif self.search.value or self._only_differing:
+            self._only_differing = False
+            self.search.action_drop()
+            self._draw()
+
+    def action_undo(self) -> None:
+        """Take the last change back."""
+        if not self._draft.past:
+            self.distill.say("nothing was changed before this")
+        self._take(drafts.undone(self._draft))
+
+    def action_redo(self) -> None:
+        """Make it again."""
+        if not self._draft.future:
+            self.distill.say("nothing was taken back")
+        self._take(drafts.redone(self._draft))
+
+    def action_next_preset(self) -> None:
+        """Go to the next preset."""
+        self._change(forms.stepped(self._draft.form, forms.PRESET, 1))
+        self.distill.say(f"preset {self._draft.form.preset}; what was edited stays")
+
+    def action_reset_all(self) -> None:
+        """Forget all edits."""
+        self._change(forms.reset_all(self._draft.form))
+        self.distill.say(f"every setting is as the preset {self._draft.form.preset} has it; u takes that back")
+
+    # Finding.
+
+    def action_search(self) -> None:
+        """Let the person type what to search for."""
+        self.search.add_class("-open")
+        self.search.focus()
+
+    def action_only_differing(self) -> None:
+        """Show only what differs from the preset, or all again."""
+        self._only_differing = not self._only_differing
+        self._draw()
+        self.distill.say("only what differs from the preset; d shows all" if self._only_differing else "")
+
+    @on(Input.Changed)
+    def _narrow_down(self, event: Input.Changed) -> None:
+        event.stop()
+        self._draw()
+
+    @on(Filter.Closed)
+    def _close_search(self, event: Filter.Closed) -> None:
+        event.stop()
+        self.search.set_class(bool(self.search.value), "-open")
+        self.rows.focus()
+
+    # Files and earlier runs.
+
+    @work(group="files")
+    async def action_load(self) -> None:
+        """Open a file."""
+        text = await self.distill.push_screen_wait(Prompt("Which file of settings?", self._file_name()))
+        if text:
+            path = form_files.file_path(text)
+            self._change(await asyncio.to_thread(form_files.loaded, self._draft.form, path))
+            self.distill.say(f"{api.shown(path.name)} is open; u takes that back")
+
+    @work(group="files")
+    async def action_save(self) -> None:
+        """Save to the file it is from, else ask for one."""
+        file = self._draft.form.file
+        await (self._save(file.path) if file is not None else self._save_as())
+
+    @work(group="files")
+    async def action_save_as(self) -> None:
+        """Ask for a file and save to it."""
+        await self._save_as()
+
+    async def _save_as(self) -> None:
+        text = await self.distill.push_screen_wait(Prompt("Save the settings as", self._file_name()))
+        if text:
+            await self._save(form_files.file_path(text))
+
+    async def _save(self, path: Path) -> None:
+        form = self._draft.form
+        question = await asyncio.to_thread(form_files.question_before_saving, form, path)
+        kept = "Its comments and its order stay; the settings in it become those of the form."
+        if question and not await self.distill.push_screen_wait(Question(question, kept, yes="write", no="leave it")):
+            return
+        saved = await asyncio.to_thread(form_files.saved, form, path)
+        self._take(drafts.noted(self._draft, saved))
+        self.distill.say(f"saved as {api.shown(str(path))}")
+
+    def _file_name(self) -> str:
+        file = self._draft.form.file
+        return str(file.path) if file is not None else ""
+
+    @work(group="files")
+    async def action_copy(self) -> None:
+        """Choose an earlier run and take its settings."""
+        columns = [Column(title="run"), Column(title="begun", width=16)]
+        rows = await asyncio.to_thread(_run_rows)
+        chosen = await self.distill.push_screen_wait(
+            Choice("Take the settings of which run?", columns, rows, empty="there was no run yet")
+        )
+        if chosen is not None:
+            run = api.RunFolder(Path(chosen))
+            self._change(await asyncio.to_thread(form_files.copied, self._draft.form, run))
+            self.distill.say(f"the settings are those of run {api.shown(run.name)}; u takes that back")
+
+    @work(group="files")
+    async def action_choose_model(self) -> None:
+        """Choose a model to go on from."""
+        models = {str(model.path): model for model in await asyncio.to_thread(api.list_models) if model.info}
+        rows = [
+            Row(key=path, cells=(Cell(text=api.shown(model.name)), Cell(text=_dimensions(model))))
+            for path, model in models.items()
+        ]
+        columns = [Column(title="model"), Column(title="latent_dim", width=10, right=True)]
+        chosen = await self.distill.push_screen_wait(
+            Choice("Go on from which model?", columns, rows, empty="there is no model yet")
+        )
+        if chosen is not None:
+            self._change(forms.with_model(self._draft.form, models[chosen]))
+
+    # Starting.
+
+    def action_start(self) -> None:
+        """Start the run, or say what keeps it from starting and go there."""
+        problem = self._draft.form.problem
+        if problem is None:
+            self._start()
+            return
+        self.rows.go_to(problem.key)
+        self.distill.say(problem.message, problem.hint, "warning")
+
+    @work(group="starting")
+    async def _start(self) -> None:
+        form = self._draft.form
+        if self._is_starting():
+            self.distill.say("a run is being started already")
+            return
+        assert form.dataset is not None
+        self.distill.say("looking at the recordings once more")
+        plan = await asyncio.to_thread(api.plan_run, form.dataset, forms.wishes(form))
+        self.distill.start_run(plan, form.name or None)
+
+    def _is_starting(self) -> bool:
+        """Tell whether another start is under way; this one is a worker too."""
+        going = [worker for worker in self.app.workers if worker.is_running and worker.group in ("starting", "start")]
+        return len(going) > 1
+
+
+def _run_rows() -> list[Row]:
+    """Return all runs, the newest first, one a row. Blocks."""
+    return [
+        Row(key=str(run.path), cells=(Cell(text=api.shown(run.name)), Cell(text=_begun(run))))
+        for run in api.list_runs()
+    ]
+
+
+def _begun(run: api.RunFolder) -> str:
+    try:
+        begun = datetime.datetime.fromtimestamp(run.info().created)
+    except api.DistillError:
+        return "not known"
+    return f"{begun:%Y-%m-%d %H:%M}"
+
+
+def _dimensions(model: api.LibraryEntry) -> str:
+    return str(model.info.architecture.latent_dim) if model.info else ""

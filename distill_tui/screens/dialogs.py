@@ -1,0 +1,136 @@
+"""Dialogs: a question with a plain answer, a line to type, and the help. Each returns its result and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from distill_tui.actions import ABOUT, PLACES, actions_in, keys_of, spelt
+
+_CSS = """
+    align: center middle;
+    background: transparent;
+    & > .dialog { width: 76; max-width: 94%; height: auto; max-height: 94%; background: $surface;
+        border: round $primary; padding: 0 1; }
+    & .dialog--hint { color: $text-muted; }
+    & .dialog--complaint { color: $error; }
+"""
+
+
+class Question(ModalScreen[bool]):
+    """A question that names the thing; `y` does it, everything else doesn't."""
+
+    DEFAULT_CSS = "Question {" + _CSS + "}"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("y", "answer(True)", "Yes"),
+        ("n,escape,q,enter", "answer(False)", "No"),
+    ]
+
+    def __init__(self, question: str, consequence: str = "", *, yes: str = "yes", no: str = "no") -> None:
+        super().__init__()
+        self._question, self._consequence, self._yes, self._no = question, consequence, yes, no
+
+    def compose(self) -> ComposeResult:
+        """Lay out the question, what follows from a yes, and the keys."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, markup=False)
+            if self._consequence:
+                yield Static(self._consequence, classes="dialog--hint", markup=False)
+            yield Static(f"\ny {self._yes} · n {self._no}", markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        """Return the answer."""
+        self.dismiss(yes)
+
+
+class Prompt(ModalScreen[str | None]):
+    """A line to type; returns it, or None after esc. `complaint` says what is wrong with a text, or nothing."""
+
+    DEFAULT_CSS = "Prompt {" + _CSS + "}"
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "give_up", "Give up")]
+
+    def __init__(
+        self, label: str, value: str = "", *, hint: str = "", complaint: Callable[[str], str] = lambda _text: ""
+    ) -> None:
+        super().__init__()
+        self._label, self._value, self._hint, self._complaint = label, value, hint, complaint
+
+    def compose(self) -> ComposeResult:
+        """Lay out label, line and hint."""
+        with Vertical(classes="dialog"):
+            yield Static(self._label, markup=False)
+            yield Input(self._value, compact=True, select_on_focus=False)
+            yield Static("", classes="dialog--complaint", markup=False)
+            yield Static(self._hint or "enter accepts · esc gives up", classes="dialog--hint", markup=False)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Complain while one types, but not of an empty line."""
+        complaint = self._complaint(event.value) if event.value else ""
+        self.query_one(".dialog--complaint", Static).update(Content(complaint))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Return the text where nothing is wrong with it."""
+        complaint = self._complaint(event.value)
+        if complaint:
+            self.query_one(".dialog--complaint", Static).update(Content(complaint))
+        else:
+            self.dismiss(event.value)
+
+    def action_give_up(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
+
+
+class Help(ModalScreen[None]):
+    """What the screen is for, and every key that works in it."""
+
+    DEFAULT_CSS = "Help {" + _CSS + "& VerticalScroll { height: auto; max-height: 94%; } }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape,q,question_mark,enter", "close", "Close"),
+        ("j,down", "scroll(1)", "Down"),
+        ("k,up", "scroll(-1)", "Up"),
+    ]
+
+    def __init__(self, places: Sequence[str], changed: Mapping[str, str], *, ascii_only: bool) -> None:
+        """`places` are those that keys go to now, the nearest first."""
+        super().__init__()
+        self._text = _help(places, changed, ascii_only)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text."""
+        with VerticalScroll(classes="dialog"):
+            yield Static(self._text)
+
+    def action_close(self) -> None:
+        """Go back."""
+        self.dismiss(None)
+
+    def action_scroll(self, lines: int) -> None:
+        """Show more of a long text."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+def _help(places: Sequence[str], changed: Mapping[str, str], ascii_only: bool) -> Content:
+    parts: list[Content] = []
+    about = next((ABOUT[place] for place in places if place in ABOUT), "")
+    if about:
+        parts += [Content(about + "\n")]
+    for place in places:
+        lines = [
+            Content.assemble(
+                (f"  {' '.join(spelt(key, ascii_only=ascii_only) for key in keys):<12}", "$accent"), action.help
+            )
+            for action in actions_in(place)
+            if (keys := keys_of(action, changed))
+        ]
+        if lines:
+            parts += [Content.styled(PLACES[place], "bold"), *lines]
+    parts.append(Content.styled("\nkeys.toml in the configuration folder changes keys · esc closes", "$text-muted"))
+    return Content("\n").join(parts)

@@ -1,0 +1,282 @@
+"""Two ways to name a folder: type its path, which tab completes, or go through the tree. Each returns it, or None.
+
+Folders are listed in a thread: one on a network that hangs must not keep a key waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from distill_engine import api
+from distill_tui.actions import actions_in, bindings, key_words
+from distill_tui.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
+from distill_tui.widgets.line import Lines
+from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
+
+CANDIDATE_ROWS = 6
+PAUSE_SECONDS = 0.12
+"""How long the cursor rests on a folder before it is looked into."""
+
+HERE = "."
+"""The key of the row that stands for the folder one is in."""
+
+_CSS = """
+    align: center middle;
+    & > .dialog { width: 84; max-width: 94%; background: $surface; border: round $primary; padding: 0 1; }
+    & .dialog--hint { color: $text-muted; }
+    & .dialog--complaint { color: $error; }
+"""
+
+
+class PathPrompt(ModalScreen[Path | None]):
+    """A line to type a path into; below it what may follow."""
+
+    DEFAULT_CSS = (
+        "PathPrompt {"
+        + _CSS
+        + """
+        & > .dialog { height: auto; }
+        & #path-inside { height: 1; }
+        & #path-candidates { height: 6; }
+    }"""
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "give_up", "Give up")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = PathLine(placeholder="/path/of/a/folder or ~/one/at/home", compact=True, select_on_focus=False)
+        self._inside = Lines(id="path-inside")
+        self._candidates = Lines(id="path-candidates")
+        self._completion = Completion(typed="")
+        self._chosen: int | None = None
+        """Which candidate stands in the line while tab goes through them."""
+        self._tab_waits = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out label, line, candidates and hint."""
+        with Vertical(classes="dialog"):
+            yield Static("Folder of recordings")
+            yield self.line
+            yield self._inside
+            yield self._candidates
+            yield Static("enter opens it, tab completes, esc gives up", classes="dialog--hint")
+
+    def on_mount(self) -> None:
+        """Offer what is in the current folder."""
+        self._look(self.line.value)
+
+    @on(Input.Changed)
+    def _follow(self, event: Input.Changed) -> None:
+        """Look what may follow what was typed; a second slash goes into the folder that tab put there."""
+        if event.value.endswith("//"):
+            self._chosen = None
+            self._write(event.value.rstrip("/") + "/")
+        elif self._chosen is None or event.value != self._completion.folders[self._chosen]:
+            self._chosen = None
+            self._look(event.value)
+
+    @work(group="look", exclusive=True)
+    async def _look(self, text: str) -> None:
+        self._completion = await asyncio.to_thread(completion, text)
+        if self._tab_waits:
+            self._complete()
+        self._draw()
+
+    @on(Input.Submitted)
+    @work(group="take", exclusive=True)
+    async def _take(self) -> None:
+        """Return the folder, if there is one of that name."""
+        folder = meant(self.line.value)
+        if not self.line.value.strip():
+            self._inside.show([[("type the path of a folder, or press esc", "warn")]])
+        elif await asyncio.to_thread(is_folder, folder):
+            self.dismiss(folder)
+        else:
+            self._inside.show([[(f"there is no folder {api.shown(str(folder))}", "bad")]])
+
+    def complete(self, step: int) -> None:
+        """Complete as far as it is certain, else put the next (1) or previous (-1) candidate into the line."""
+        count = len(self._completion.folders)
+        if self._chosen is not None:
+            self._choose((self._chosen + step) % count)
+        elif self._completion.typed != self.line.value:
+            self._tab_waits = True
+        else:
+            self._complete()
+
+    def _complete(self) -> None:
+        self._tab_waits = False
+        if self._completion.certain != self._completion.typed:
+            self._write(self._completion.certain)
+        elif self._completion.folders:
+            self._choose(0)
+
+    def _choose(self, number: int) -> None:
+        self._chosen = number
+        self._write(self._completion.folders[number])
+        self._draw()
+
+    def _write(self, text: str) -> None:
+        self.line.value = text
+        self.line.cursor_position = len(text)
+
+    def _draw(self) -> None:
+        self._inside.show([[(_in_words(self._completion, self._chosen), "dim")]])
+        lines = window(self._completion.names, self._chosen, max(1, self._candidates.size.width), CANDIDATE_ROWS)
+        self._candidates.show(
+            [[piece for name, is_chosen in line for piece in _candidate(name, is_chosen)] for line in lines]
+        )
+
+    def action_give_up(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)
+
+
+class PathLine(Input):
+    """The line itself: tab completes instead of moving on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("tab,down", "complete(1)", "Complete"),
+        ("shift+tab,up", "complete(-1)", "The one before"),
+    ]
+
+    def action_complete(self, step: int) -> None:
+        """Let the dialog complete."""
+        dialog = self.screen
+        assert isinstance(dialog, PathPrompt)
+        dialog.complete(step)
+
+
+def _candidate(name: str, is_chosen: bool) -> list[tuple[str, str]]:
+    # Brackets too: which one stands in the line must show without colour.
+    return [(f"[{name}]", "accent")] if is_chosen else [(f" {name} ", "")]
+
+
+def _in_words(completion: Completion, chosen: int | None) -> str:
+    if chosen is not None:
+        return f"{chosen + 1} of {len(completion.folders)}; / goes into it, enter opens it"
+    if completion.inside is not None:
+        return _contents(completion.inside)
+    return "" if completion.folders or not completion.typed else "no folder begins so"
+
+
+def _contents(inside: Inside) -> str:
+    if inside.problem:
+        return f"it can't be listed: {inside.problem}"
+    words = api.counted(inside.recordings, "recording") if inside.recordings else "no recording"
+    return f"{words} in it, {api.counted(len(inside.folders), 'folder')} below" if inside.folders else f"{words} in it"
+
+
+class FolderTree(ModalScreen[Path | None]):
+    """The folders of one folder at a time; one goes in and up, and takes one."""
+
+    PLACE: ClassVar[str] = "folders"
+    DEFAULT_CSS = (
+        "FolderTree {"
+        + _CSS
+        + """
+        & > .dialog { height: 90%; }
+    }"""
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("folders"),
+        ("backspace", "leave", "Up"),
+        ("escape", "give_up", "Give up"),
+    ]
+
+    def __init__(self, folder: Path) -> None:
+        """Begin in `folder`, or in the nearest one above it that there is."""
+        super().__init__()
+        self.listing = Listing([Column(title="folder")], empty="")
+        self._path = Lines()
+        self._words = Lines()
+        self._keys = Static(classes="dialog--hint")
+        self._folder = folder
+        self._inside = Inside()
+        self._with_hidden = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out where one is, its folders, what is in the one under the cursor, and the keys."""
+        with Vertical(classes="dialog"):
+            yield self._path
+            yield self.listing
+            yield self._words
+            yield self._keys
+
+    def on_mount(self) -> None:
+        """List the first folder."""
+        app = self.app
+        keys = key_words(
+            actions_in("folders"), getattr(app, "changed_keys", {}), ascii_only=getattr(app, "ascii_only", False)
+        )
+        words = ", ".join(f"{key} {label}" for key, label in (("enter", "go in"), *keys[1:], ("esc", "give up")))
+        self._keys.update(Content(words))
+        self.listing.rows.focus()
+        self._go_to(self._folder)
+
+    @work(group="list", exclusive=True)
+    async def _go_to(self, folder: Path, cursor: str = HERE) -> None:
+        """Show a folder's folders, with the cursor on one."""
+        while not await asyncio.to_thread(is_folder, folder) and folder != folder.parent:
+            folder = folder.parent
+        inside = await asyncio.to_thread(look_inside, folder)
+        self._folder, self._inside = folder, inside
+        self._path.show([[(api.shown(str(folder)), "strong")]])
+        self._draw()
+        self.listing.rows.go_to(cursor)
+        self._say()
+
+    def _draw(self) -> None:
+        here = Row(key=HERE, cells=(Cell(text=f". (this folder: {_contents(self._inside)})"),))
+        names = [name for name in self._inside.folders if self._with_hidden or not name.startswith(".")]
+        self.listing.rows.show([here, *(Row(key=name, cells=(Cell(text=f"{api.shown(name)}/"),)) for name in names)])
+
+    @on(Rows.Moved)
+    @work(group="words", exclusive=True)
+    async def _say(self) -> None:
+        """Say what is in the folder under the cursor, once the cursor rests there."""
+        name = self.listing.rows.key
+        if name in ("", HERE):
+            self._words.show([[("enter or t takes this folder", "dim")]])
+            return
+        await asyncio.sleep(PAUSE_SECONDS)
+        inside = await asyncio.to_thread(look_inside, self._folder / name)
+        self._words.show([[(f"{api.shown(name)}: {_contents(inside)}", "dim")]])
+
+    @on(Rows.Chosen)
+    def action_enter(self) -> None:
+        """Go into the folder under the cursor; take the one that one is in."""
+        name = self.listing.rows.key
+        if name == HERE:
+            self.dismiss(self._folder)
+        elif name:
+            self._go_to(self._folder / name)
+
+    def action_leave(self) -> None:
+        """Go to the folder above, with the cursor on the one that one comes from."""
+        if self._folder != self._folder.parent:
+            self._go_to(self._folder.parent, self._folder.name)
+
+    def action_take(self) -> None:
+        """Return the folder under the cursor."""
+        name = self.listing.rows.key
+        self.dismiss(self._folder if name in ("", HERE) else self._folder / name)
+
+    def action_hidden(self) -> None:
+        """Show hidden folders, or no longer."""
+        self._with_hidden = not self._with_hidden
+        self._draw()
+
+    def action_give_up(self) -> None:
+        """Return nothing."""
+        self.dismiss(None)

@@ -1,0 +1,456 @@
+"""The Library screen: the models from their headers, what is known of one, and what can be done with it.
+
+Nothing here waits on the event loop: files are read in threads, sounds are made by the helper process. What is done to
+a model is done to the one that was shown, which `shelf` makes sure of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import Resize
+from textual.widget import Widget
+from textual.worker import Worker
+
+from distill_engine import api
+from distill_tui import shelf
+from distill_tui.actions import bindings
+from distill_tui.model_words import COLUMNS, rows
+from distill_tui.path_completion import meant
+from distill_tui.remembered import Generating
+from distill_tui.screens.model_detail import ModelDetail
+from distill_tui.screens.pane import Pane
+from distill_tui.widgets.line import Lines
+from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
+
+if TYPE_CHECKING:
+    from distill_engine.api import Generated, LibraryEntry, Progress
+    from distill_tui.generation_wish import Draft, Wish
+    from distill_tui.live_run import RunView
+    from distill_tui.model_story import Setting, Story
+    from distill_tui.screens.sounds_view import SoundsView
+
+Side = Literal["", "detail", "settings", "sounds"]
+"""What stands beside the list, or below it where there is little width."""
+
+NARROW = 100
+"""Cells below which list and detail stand one above the other."""
+
+SECONDS_BEFORE_STORY = 0.12
+"""So that going through the list doesn't read the run of every model on the way."""
+
+_HINT = (
+    "No model is here yet.",
+    "",
+    "A run leaves one here when it ends, also when it is stopped.",
+    "Choose recordings in 1 Datasets, then start the run in 2 Config.",
+    "i imports a .distill file that you have from elsewhere.",
+)
+_SETTINGS = (Column(title="setting"), Column(title="value", width=15), Column(title="usually", width=15))
+
+
+class LibraryPane(Pane):
+    """The models."""
+
+    PLACE = "library"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("library")]
+    DEFAULT_CSS = """
+    LibraryPane { layout: horizontal;
+        & > #models { width: 1fr; height: 1fr; }
+        & > #library-hint { display: none; height: 1fr; padding: 1 2; }
+        & > #library-side { display: none; width: 58; height: 1fr; padding: 0 0 0 2; }
+        &.-side > #library-side { display: block; }
+        &.-settings > #library-side { width: 84; }
+        & #model-detail, & #settings, & #sounds { display: none; }
+        &.-detail #model-detail, &.-settings #settings, &.-sounds #sounds { display: block; }
+    }
+    LibraryPane.-narrow { layout: vertical;
+        & > #library-side, &.-settings > #library-side { width: 1fr; height: 1fr; padding: 0; }
+        &.-side > #models { height: 6; }
+    }
+    LibraryPane.-empty { layout: vertical;
+        & > #models { height: 1; }
+        & > #library-side { display: none; }
+        & > #library-hint { display: block; }
+    }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.listing = Listing(COLUMNS, empty="reading the library", id="models")
+        self.detail = ModelDetail()
+        self._hint = Lines(id="library-hint")
+        self._settings = Listing(_SETTINGS, empty="the model's file doesn't tell them", id="settings")
+        self._sounds: SoundsView | None = None
+        self._models: dict[str, LibraryEntry] = {}
+        self._side: Side = ""
+        self._usual_side: Side = ""
+        self._narrow: bool | None = None
+        self._generation: Worker[None] | None = None
+        self._made: dict[str, list[Path]] = {}
+        self._run_seen: tuple[str, bool] | None = None
+
+    # The list.
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list, what stands beside it, and the hint for the first time."""
+        yield self.listing
+        yield self._hint
+        with Container(id="library-side"):
+            yield self.detail
+            yield self._settings
+
+    def on_mount(self) -> None:
+        """Look again when a run ends, for it leaves a model."""
+        self._hint.show([[(line, "strong" if not number else "")] for number, line in enumerate(_HINT)])
+        self.watch(self.distill, "run_view", self._note_run, init=False)
+
+    def first_focus(self) -> Widget:
+        """Return the list one was in."""
+        return self._focus_of(self._side)
+
+    def shown(self) -> None:
+        """See what has become of the models, once the screen is there."""
+        self.call_after_refresh(self._refresh)
+
+    @property
+    def entry(self) -> LibraryEntry | None:
+        """The model one stands on."""
+        return self._models.get(self.listing.rows.key)
+
+    @property
+    def _known(self) -> tuple[LibraryEntry, ...]:
+        """The models as they were last read, for a thread to compare with what is there."""
+        return tuple(self._models.values())
+
+    def _note_run(self, view: RunView | None) -> None:
+        seen = (str(view.folder.path), view.state.is_over) if view else None
+        if seen != self._run_seen and self.is_shown:
+            self._refresh()
+        self._run_seen = seen
+
+    @work(group="library-read", exclusive=True)
+    async def _refresh(self, go_to: Path | None = None) -> None:
+        entries, lines = await asyncio.to_thread(_read, self._known)
+        self._models = {str(entry.path): entry for entry in entries}
+        self.set_class(not entries, "-empty")
+        self.listing.rows.say_empty("no model has that in it" if entries else "")
+        self.listing.rows.show(lines)
+        if go_to is not None:
+            self.listing.rows.go_to(str(go_to))
+        self._show_model()
+
+    @on(Rows.Moved, "#models Rows")
+    def _moved(self) -> None:
+        self._show_model()
+
+    @on(Rows.Chosen, "#models Rows")
+    def _chosen(self) -> None:
+        self.action_details()
+
+    # What stands beside it.
+
+    def on_resize(self, event: Resize) -> None:
+        """Put list and detail beside each other where there is the width, else one above the other."""
+        narrow = event.size.width < NARROW
+        if event.size.width and narrow != self._narrow:
+            self._narrow = narrow
+            self.set_class(narrow, "-narrow")
+            self._usual_side = "" if narrow else "detail"
+            if self._side in ("", "detail"):
+                self._show_side(self._usual_side)
+
+    def _show_side(self, side: Side) -> None:
+        had_focus = self.distill.focused is self._focus_of(self._side)
+        self._side = side
+        self.set_class(bool(side), "-side")
+        for name in ("detail", "settings", "sounds"):
+            self.set_class(side == name, f"-{name}")
+        self._show_model()
+        if had_focus:
+            self._focus_of(side).focus()
+
+    def _focus_of(self, side: Side) -> Widget:
+        if side == "settings":
+            return self._settings.rows
+        return self._sounds.first_focus() if side == "sounds" and self._sounds else self.listing.rows
+
+    def _show_model(self) -> None:
+        """Show the model one stands on, if it isn't the one that is shown."""
+        if self._side == "detail" and self.entry != self.detail.entry:
+            self.detail.show(self.entry)
+            self._tell_story(self.entry)
+
+    @work(group="library-story", exclusive=True)
+    async def _tell_story(self, entry: LibraryEntry | None) -> None:
+        if entry is None:
+            return
+        await asyncio.sleep(SECONDS_BEFORE_STORY)
+        await self.detail.tell(await asyncio.to_thread(_story, entry))
+
+    def action_details(self) -> None:
+        """Show what is known of the model, or the list alone."""
+        self._usual_side = "" if self._side == "detail" else "detail"
+        self._show_side(self._usual_side)
+
+    @work(group="library-settings", exclusive=True)
+    async def action_settings(self) -> None:
+        """Show every setting the model was trained with."""
+        if (entry := self._usable()) is None:
+            return
+        self._settings.rows.show(await asyncio.to_thread(_setting_rows, entry))
+        self._show_side("settings")
+
+    def action_back(self) -> None:
+        """Go back to the models; from there stop generating."""
+        if self._side in ("settings", "sounds"):
+            self._show_side(self._usual_side)
+        elif self._side == "detail" and self._narrow:
+            self.action_details()
+        else:
+            self.action_cancel()
+
+    # What is done with a model.
+
+    def _usable(self) -> LibraryEntry | None:
+        """Return the model one stands on; say why where there is none that can be used."""
+        entry = self.entry
+        if entry is not None and entry.info is None:
+            self.distill.say(f"{api.shown(entry.name)} can't be used: {api.shown(entry.problem)}", severity="warning")
+            return None
+        return entry
+
+    async def _still(self, shown: LibraryEntry) -> LibraryEntry:
+        """Return the model as its file is now; where it is gone, see what there is. Raises NotFoundError."""
+        try:
+            return await asyncio.to_thread(shelf.still_there, shown, self._known)
+        except api.NotFoundError:
+            self._refresh()
+            raise
+
+    @work(group="library-train-on", exclusive=True)
+    async def action_train_on(self) -> None:
+        """Let the next run go on from the model."""
+        from distill_tui import forms  # noqa: PLC0415
+
+        if (shown := self._usable()) is None:
+            return
+        entry = await self._still(shown)
+        form = forms.with_model(self.distill.form or forms.Form(), entry)
+        self.distill.form = form
+        await self.distill.show_pane("config" if form.dataset else "datasets")
+        then = "its size and spectrogram are the model's" if form.dataset else "choose the recordings it learns from"
+        self.distill.say(f"the next run goes on from {api.shown(entry.name)}; {then}")
+
+    @work(group="library-rename", exclusive=True)
+    async def action_rename(self) -> None:
+        """Ask for another name and give it to the model."""
+        from distill_tui.screens.asking import asked  # noqa: PLC0415
+
+        if (entry := self.entry) is None:
+            return
+
+        def complaint(name: str) -> str:
+            taken = name != entry.name and any(name == other.name for other in self._models.values())
+            return f"there is a model {api.shown(name)} already" if taken else _complaint_about(name)
+
+        name, known = api.shown(entry.name), self._known
+        label = f"What is {name} to be called?"
+        renamed = await asked(self.distill, label, name, lambda text: shelf.rename(entry, text, known), complaint)
+        if renamed is not None:
+            self.distill.say(f"{name} is now {api.shown(renamed.name)}")
+        self._refresh(renamed.path if renamed else None)
+
+    @work(group="library-delete", exclusive=True)
+    async def action_delete(self) -> None:
+        """Ask, and remove the model."""
+        from distill_tui.screens.dialogs import Question  # noqa: PLC0415
+
+        if (entry := self.entry) is None:
+            return
+        consequence = f"Its file of {api.size(entry.size)} is removed: {api.shown(str(entry.path))}"
+        question = Question(f"Delete the model {api.shown(entry.name)}?", consequence, yes="delete", no="keep")
+        if not await self.distill.push_screen_wait(question):
+            return
+        try:
+            gone = await asyncio.to_thread(shelf.delete, entry, self._known)
+        finally:
+            self._refresh()
+        called = "" if gone.name == entry.name else f", which was called {api.shown(gone.name)} by then"
+        self.distill.say(f"deleted {api.shown(entry.name)}{called}")
+
+    @work(group="library-export", exclusive=True)
+    async def action_export(self) -> None:
+        """Ask where to, and copy the model there; ask again before a file is replaced."""
+        from distill_tui.screens.asking import agreed_to_replace, asked  # noqa: PLC0415
+
+        if (shown := self._usable()) is None:
+            return
+        entry = await self._still(shown)
+        label, here = f"Copy {api.shown(entry.name)} to which folder or file?", await asyncio.to_thread(_here)
+        target = await asked(self.distill, label, here, lambda text: _export_target(entry, text))
+        if target is None or (replaced := await agreed_to_replace(self.distill, [target])) is None:
+            return
+        written = await asyncio.to_thread(api.export, entry, target, overwrite=bool(replaced))
+        self.distill.say(f"{api.shown(entry.name)} is copied to {api.shown(str(written))}")
+        self._refresh()
+
+    @work(group="library-import-file", exclusive=True)
+    async def action_import_file(self) -> None:
+        """Ask for a file, and copy it into the library."""
+        from distill_tui.screens.asking import asked  # noqa: PLC0415
+
+        label = "Import which .distill file?"
+        entry = await asked(self.distill, label, "", lambda text: api.import_model(meant(text)))
+        if entry is not None:
+            self.distill.say(f"imported as {api.shown(entry.name)}")
+            self._refresh(entry.path)
+
+    # Generating.
+
+    @work(group="library-generate", exclusive=True)
+    async def action_generate(self) -> None:
+        """Ask what to generate, and let the helper process do it."""
+        from distill_tui.screens.asking import agreed_to_replace  # noqa: PLC0415
+        from distill_tui.screens.generate_dialog import GenerateDialog  # noqa: PLC0415
+
+        if self._is_generating:
+            self.distill.say("sounds are being made already", "x cancels that")
+            return
+        if (shown := self._usable()) is None:
+            return
+        entry = await self._still(shown)
+        draft = await asyncio.to_thread(_offered, entry, self.distill.memory.generating)
+        wish = await self.distill.push_screen_wait(GenerateDialog(entry.name, draft))
+        if wish is None or (replaced := await agreed_to_replace(self.distill, wish.paths(entry.name))) is None:
+            return
+        self.distill.remember(generating=Generating(seconds=wish.seconds, count=wish.count, format=wish.format))
+        self._generation = self._generate(entry, wish, overwrite=bool(replaced))
+
+    @work(group="generate", exclusive=True)
+    async def _generate(self, entry: LibraryEntry, wish: Wish, *, overwrite: bool) -> None:
+        from distill_tui.generation_wish import in_words  # noqa: PLC0415
+
+        making, told = f"making sounds of {api.shown(entry.name)}", 0.0
+        self.distill.say(f"{making}: the helper process starts", "x in Library cancels")
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal told
+            if time.monotonic() - told >= self.distill.pace.seconds:
+                told = time.monotonic()
+                self.distill.say(f"{making}: {progress.words}", "x in Library cancels")
+
+        request = await asyncio.to_thread(_request, entry, wish, overwrite)
+        made = await self.distill.service.ask(request, on_progress)
+        self._made[entry.name] = [*reversed(made.paths), *self._made.get(entry.name, ())]
+        where = f"in {api.shown(str(wish.folder))}; s in Library shows them"
+        self.distill.say(f"made {in_words(wish, entry.name)}", where)
+        await self._show_sounds(entry.name, made)
+
+    @property
+    def _is_generating(self) -> bool:
+        return self._generation is not None and not self._generation.is_finished
+
+    def action_cancel(self) -> None:
+        """Stop generating."""
+        if self._is_generating and self._generation is not None:
+            self._generation.cancel()
+            self.distill.say("making sounds was cancelled; what was finished stays")
+
+    @work(group="library-sounds", exclusive=True)
+    async def action_sounds(self) -> None:
+        """Show the sounds that were made of the model."""
+        if (entry := self.entry) is not None:
+            await self._show_sounds(entry.name, None)
+
+    async def _show_sounds(self, model_name: str, made: Generated | None) -> None:
+        """Show all sounds of a model that are known, the cursor on the newest of those just `made`."""
+        there = await asyncio.to_thread(shelf.sounds_in, shelf.sounds_folder(model_name))
+        paths = list(dict.fromkeys([*self._made.get(model_name, ()), *there]))
+        if not paths:
+            self.distill.say(f"no sounds were made of {api.shown(model_name)} yet", "m makes some")
+            return
+        view = await self._mounted_sounds()
+        await view.show(model_name, paths, made.paths[-1] if made else None)
+        self._show_side("sounds")
+
+    async def _mounted_sounds(self) -> SoundsView:
+        if self._sounds is None:
+            module = await asyncio.to_thread(importlib.import_module, "distill_tui.screens.sounds_view")
+            self._sounds = cast("SoundsView", module.SoundsView())
+            await self.query_one("#library-side").mount(self._sounds)
+        return self._sounds
+
+
+def _read(known: Sequence[LibraryEntry]) -> tuple[list[LibraryEntry], list[Row]]:
+    entries = api.list_models(known=known)
+    return entries, rows(entries)
+
+
+def _story(entry: LibraryEntry) -> Story:
+    from distill_tui.model_story import story_of  # noqa: PLC0415
+
+    story = story_of(entry)
+    if story.epochs:
+        importlib.import_module("distill_tui.widgets.chart")  # with numpy, which takes longer than a key may wait
+    return story
+
+
+def _setting_rows(entry: LibraryEntry) -> list[Row]:
+    from distill_tui.model_story import settings_in  # noqa: PLC0415
+
+    return [_setting_row(setting) for setting in settings_in(entry.info.training.config)] if entry.info else []
+
+
+def _setting_row(setting: Setting) -> Row:
+    cells = (Cell(text=setting.key), Cell(text=setting.value), Cell(text=setting.usual if setting.differs else ""))
+    return Row(key=setting.key, cells=cells, tone="accent" if setting.differs else "")
+
+
+def _complaint_about(name: str) -> str:
+    try:
+        api.checked_name(name)
+    except api.DistillError as error:
+        return api.shown(f"{error.message}; {error.hint}")
+    return ""
+
+
+def _here() -> str:
+    """Return the folder the dashboard was started in, where what is exported goes unless told otherwise."""
+    return api.shown(str(Path.cwd()))
+
+
+def _export_target(entry: LibraryEntry, text: str) -> Path:
+    target = api.export_target(entry, meant(text))
+    if not target.parent.is_dir():
+        raise api.DistillError(f"there is no folder {target.parent}", "make it first, or name another place")
+    return target
+
+
+def _offered(entry: LibraryEntry, last: Generating) -> Draft:
+    from distill_tui.generation_wish import first_draft  # noqa: PLC0415
+
+    folder = shelf.sounds_folder(entry.name)
+    return first_draft(last, folder, shelf.free_seed(entry.name, folder))
+
+
+def _request(entry: LibraryEntry, wish: Wish, overwrite: bool) -> api.Generate:
+    """Return what to ask of the helper; in a thread, for the messages bring numpy along."""
+    return api.Generate(
+        model=entry.path,
+        folder=wish.folder,
+        seconds=wish.seconds,
+        seed=wish.seed,
+        count=wish.count,
+        format=wish.format,
+        overwrite=overwrite,
+    )

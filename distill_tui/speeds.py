@@ -1,0 +1,95 @@
+"""How long a run will take: known only from earlier runs on this machine, and told together with the run it is from.
+
+Before a run there is no honest figure for its speed but that of another run with the same device and the same shape of
+spectrogram. `known_speeds` reads them from the ends of logs, in a thread; the rest is pure.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distill_engine import api
+
+RUNS_READ = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownSpeed:
+    """How fast an earlier run was at its end, and what decides about that."""
+
+    run: str
+    device: str
+    n_mels: int
+    hop_length: int
+    batch_size: int
+    pieces_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeNeeded:
+    """How long all steps of a run take at the speed of an earlier one; validation and previews come on top."""
+
+    seconds: float
+    earlier: KnownSpeed
+
+
+def known_speeds() -> tuple[KnownSpeed, ...]:
+    """Return the speeds of the newest runs on this machine, the newest first. Blocks: it reads their files."""
+    found = (_speed_of(folder) for folder in api.list_runs()[:RUNS_READ])
+    return tuple(speed for speed in found if speed is not None)
+
+
+def time_needed(config: api.TrainingConfig, takes: api.Estimate, speeds: Sequence[KnownSpeed]) -> TimeNeeded | None:
+    """Return how long a run takes at the speed of the newest one like it; None where there was none.
+
+    One with the same batch goes before others. `auto` takes a GPU where there is one, so a run that had one counts.
+    """
+    kinds = {_kind(speed.device) for speed in speeds}
+    wanted = _kind(config.device)
+    kind = wanted if wanted != "auto" else ("cuda" if "cuda" in kinds else "cpu")
+    shape = config.complex_spectrogram.n_mels, config.complex_spectrogram.hop_length
+    alike = [one for one in speeds if _kind(one.device) == kind and (one.n_mels, one.hop_length) == shape]
+    if not alike:
+        return None
+    earlier = next((one for one in alike if one.batch_size == config.batch_size), alike[0])
+    return TimeNeeded(seconds=takes.steps * config.batch_size / earlier.pieces_per_second, earlier=earlier)
+
+
+def time_words(config: api.TrainingConfig, takes: api.Estimate, speeds: Sequence[KnownSpeed]) -> tuple[str, str]:
+    """Return how long a run takes, and in a few words how that is known, fit to be shown."""
+    limit = config.max_minutes * 60
+    needed = time_needed(config, takes, speeds)
+    if needed is not None:
+        told = f"at {needed.earlier.pieces_per_second:,.0f} pieces a second, as run {api.shown(needed.earlier.run)}"
+        if not limit or needed.seconds <= limit:
+            return f"about {api.duration(needed.seconds)}", told
+        return f"{api.duration(limit)}, by max_minutes", f"{told}, all epochs would take {api.duration(needed.seconds)}"
+    why = "no run before it on this machine had its device and spectrogram" if speeds else ""
+    if limit:
+        return f"at most {api.duration(limit)}, by max_minutes", why or "no run was on this machine yet"
+    return ("not known yet", why) if speeds else ("not known before the first run on this machine", "")
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
+
+
+def _speed_of(folder: api.RunFolder) -> KnownSpeed | None:
+    """Return None for a run of another machine, one that took no step, and one whose files can't be read."""
+    try:
+        state = api.glance(folder).state
+        if state.last_step is None or state.host != socket.gethostname() or not state.last_step.pieces_per_second > 0:
+            return None
+        config = api.load_config(folder.config_file, api.TrainingConfig())
+    except (OSError, api.DistillError):
+        return None
+    return KnownSpeed(
+        run=folder.name,
+        device=state.device,
+        n_mels=config.complex_spectrogram.n_mels,
+        hop_length=config.complex_spectrogram.hop_length,
+        batch_size=config.batch_size,
+        pieces_per_second=state.last_step.pieces_per_second,
+    )

@@ -1,0 +1,49 @@
+"""The last line: the keys that work here, the nearest first, as many as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from distill_tui.widgets.line import Lines
+
+
+class KeyLine(Lines):
+    """One line of keys and what they do."""
+
+    DEFAULT_CSS = "KeyLine { background: $panel; color: $text-muted; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="key-line")
+        self._keys: Sequence[tuple[str, str]] = ()
+        self._always: Sequence[tuple[str, str]] = ()
+
+    def show_keys(self, here: Sequence[tuple[str, str]], always: Sequence[tuple[str, str]]) -> None:
+        """Show pairs of a key and its label; those that work everywhere keep their room at the end."""
+        self._keys, self._always = here, always
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Show as many as there is room for now."""
+        self._draw()
+
+    def _draw(self) -> None:
+        end = _words(self._always)
+        room = self.size.width - _width(end)
+        words: list[tuple[str, str]] = []
+        for pair in self._keys:
+            piece = _words([pair])
+            room -= _width(piece)
+            if room < 0:
+                break
+            words += piece
+        self.show([[*words, *end]])
+
+
+def _words(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [piece for key, label in pairs for piece in ((f" {key}", "accent"), (f" {label} ", ""))]
+
+
+def _width(words: Sequence[tuple[str, str]]) -> int:
+    return sum(cell_len(text) for text, _ in words)

@@ -1,0 +1,59 @@
+"""The receipt of the last order, above the keys, until the next one or until it is put away."""
+
+from __future__ import annotations
+
+import time
+
+from textual.timer import Timer
+
+from distill_tui import receipts
+from distill_tui.receipts import Receipt
+from distill_tui.run_summary import plain
+from distill_tui.widgets.line import Lines
+
+
+class ReceiptView(Lines):
+    """Shows a receipt, and counts down while its answer is awaited."""
+
+    DEFAULT_CSS = """
+    ReceiptView { dock: bottom; display: none; background: $surface; padding: 0 1; }
+    ReceiptView.-open { display: block; }
+    """
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        super().__init__(id="receipt")
+        self._ascii_only = ascii_only
+        self._ticks: Timer | None = None
+        self.receipt: Receipt | None = None
+
+    def show_receipt(self, receipt: Receipt) -> None:
+        """Show this one from now on."""
+        self.receipt = receipt
+        self.add_class("-open")
+        self._draw()
+        if receipt.waits and self._ticks is None:
+            self._ticks = self.set_interval(1.0, self._draw)
+        elif not receipt.waits and self._ticks is not None:
+            self._ticks.stop()
+            self._ticks = None
+
+    def put_away(self) -> bool:
+        """Hide a receipt that waits for nothing more; tell whether there was one."""
+        if self.receipt is None or self.receipt.waits:
+            return False
+        self.receipt = None
+        self.remove_class("-open")
+        self.show([])
+        return True
+
+    def on_resize(self) -> None:
+        """Lay it out for another width."""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.receipt is None:
+            return
+        width = self.size.width or self.app.size.width - 2
+        lines = receipts.lines(self.receipt, time.time(), width)
+        self.styles.height = len(lines)
+        self.show([plain(line, ascii_only=self._ascii_only) for line in lines])

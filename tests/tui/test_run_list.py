@@ -1,0 +1,87 @@
+"""The list of runs, and what differs between their settings."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from distill_engine.run_folder import RunFolder
+from distill_tui.run_list import RunList, differing, settings_of, usual_settings
+from tests.engine.writer import new_run
+from tests.recorded_runs import unpacked
+
+
+def test_every_run_is_told_and_none_that_is_gone() -> None:
+    healthy, stopped = unpacked("healthy"), unpacked("stopped")
+    runs = RunList()
+    assert {reading.folder.name: reading.state.phase for reading in runs.refreshed()} == {
+        "healthy": "finished",
+        "stopped": "stopped",
+    }
+    for path in (*stopped.path.iterdir(),):
+        path.unlink()
+    stopped.path.rmdir()
+    assert [reading.folder for reading in runs.refreshed()] == [healthy]
+
+
+def test_a_run_is_read_again_only_when_its_log_has_changed() -> None:
+    folder = unpacked("restarted")
+    runs = RunList()
+    (before,) = runs.refreshed()
+    (again,) = runs.refreshed()
+    assert again is before
+    lines = folder.events_file.read_bytes().splitlines(keepends=True)
+    folder.events_file.write_bytes(b"".join(lines[:20]))
+    (now,) = runs.refreshed()
+    assert now.state.seq < before.state.seq
+    assert now.state.phase == "died"
+
+
+def test_a_run_that_nobody_began_is_told_to_be_so_after_a_while() -> None:
+    folder, runs = new_run("forgotten"), RunList()
+    assert [reading.state.phase for reading in runs.refreshed()] == ["starting"]
+    long_ago = time.time() - 3600
+    status = folder.run_file.stat()
+    os.utime(folder.run_file, (status.st_atime, long_ago))
+    assert [reading.state.phase for reading in runs.refreshed()] == ["died"]
+
+
+def test_a_run_whose_files_cant_be_read_is_told_with_its_problem() -> None:
+    folder = unpacked("healthy")
+    folder.run_file.write_text("no JSON")
+    (reading,) = RunList().refreshed()
+    assert "can't be read" in reading.problem
+
+
+def test_a_log_that_cant_be_read_is_told_and_hides_no_other_run() -> None:
+    folder, other = unpacked("healthy"), unpacked("stopped")
+    folder.events_file.unlink()
+    folder.events_file.mkdir()
+    readings = {reading.folder: reading for reading in RunList().refreshed()}
+    assert "can't be read" in readings[folder].problem
+    assert readings[other].state.phase == "stopped"
+
+
+def test_only_what_differs_is_told_and_the_dataset_counts() -> None:
+    one, other = unpacked("healthy"), unpacked("stopped")
+    _change(other, "max_epochs", "77")
+    settings = [settings_of(one), settings_of(other)]
+    assert "max_epochs" in differing(settings)
+    assert "latent_dim" not in differing(settings)
+    assert differing([settings[0], settings[0]]) == []
+    assert {"dataset", "start from"} <= settings[0].keys()
+
+
+def test_a_run_alone_is_compared_with_the_usual_settings() -> None:
+    folder = unpacked("healthy")
+    usual = usual_settings()
+    settings = settings_of(folder)
+    for key in differing([{key: settings[key] for key in usual}, usual]):
+        assert settings[key] != usual[key]
+
+
+def _change(folder: RunFolder, key: str, value: str) -> None:
+    path: Path = folder.config_file
+    lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines))

@@ -1,0 +1,107 @@
+"""The dashboard on a real pseudo-terminal: its first screen, its end, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.tui.terminal import DASHBOARD, Terminal
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+def test_the_first_screen_names_the_four_screens(size: tuple[int, int]) -> None:
+    with Terminal(size=size) as terminal:
+        screen = terminal.wait_for("q leave")
+    assert "[1 Datasets] 2 Config  3 Training  4 Library" in screen
+
+
+def test_leaving_puts_the_terminal_right() -> None:
+    with Terminal() as terminal:
+        terminal.wait_for("q leave")
+        terminal.settle()
+        terminal.press("q")
+        assert terminal.wait_for_end() == 0
+        assert b"\x1b[?1049l" in terminal.raw
+        assert b"\x1b[?25h" in terminal.raw
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_puts_the_terminal_right(kind: signal.Signals) -> None:
+    with Terminal() as terminal:
+        terminal.wait_for("q leave")
+        terminal.settle()
+        terminal.process.send_signal(kind)
+        assert terminal.wait_for_end() == 0
+        assert b"\x1b[?1049l" in terminal.raw
+
+
+def test_a_lost_link_ends_it() -> None:
+    with Terminal() as terminal:
+        terminal.wait_for("q leave")
+        terminal.settle()
+        terminal.hang_up()
+        assert terminal.wait_for_end() == 0
+
+
+def test_no_library_of_torch_is_mapped() -> None:
+    with Terminal() as terminal:
+        terminal.wait_for("q leave")
+        for key in "2341":
+            terminal.press(key)
+            terminal.settle()
+        maps = Path(f"/proc/{terminal.process.pid}/maps")
+        if not maps.exists():
+            pytest.skip("only Linux tells which libraries a process has mapped")
+        assert "torch" not in maps.read_text()
+
+
+def test_too_small_a_terminal_says_so_and_a_larger_one_shows_all_again() -> None:
+    with Terminal(size=(50, 12)) as terminal:
+        assert "60" in terminal.wait_for("too small")
+
+
+def test_a_screen_sends_what_differs_and_a_repaint_sends_all() -> None:
+    with Terminal() as terminal:
+        terminal.wait_for("q leave")
+        for key in "23412341":
+            terminal.press(key)
+            terminal.settle()
+        assert _sent(terminal, "1") == 0
+        to_another, all_of_it = _sent(terminal, "2"), _sent(terminal, "\x0c")
+        assert 0 < to_another < all_of_it
+
+
+def _sent(terminal: Terminal, key: str) -> int:
+    """Return how many bytes a key makes the dashboard send."""
+    before = terminal.bytes
+    terminal.press(key)
+    terminal.settle()
+    return terminal.bytes - before
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux isn't installed")
+def test_it_works_within_tmux(tmp_path: Path) -> None:
+    command = [
+        "tmux",
+        "-S",
+        str(tmp_path / "socket"),
+        "-f",
+        os.devnull,
+        "new-session",
+        " ".join(map(_quoted, DASHBOARD)),
+    ]
+    with Terminal(command) as terminal:
+        terminal.wait_for("q leave")
+        terminal.settle()
+        terminal.press("2")
+        terminal.wait_for(r"\[2 Config\]")
+        terminal.press("q")
+        assert terminal.wait_for_end() == 0
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'"
