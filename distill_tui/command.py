@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import sys
@@ -51,7 +52,8 @@ def _shown(options: argparse.Namespace, run: str) -> int:
     app = DistillApp(run=run, ascii_only=ascii_only, eco=options.eco, theme=options.theme, demo=options.demo)
     app.run(mouse=not options.no_mouse)
     if app.farewell:
-        print(app.farewell)  # noqa: T201
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            os.write(1, f"{app.farewell}\n".encode())
     return app.return_code or 0
 
 

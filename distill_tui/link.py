@@ -15,11 +15,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Key
+
+from distill_tui.key_order import KeyOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.app import App
+    from textual.message import Message
 
 PACES = (0.5, 1.0, 2.0, 5.0)
 """Seconds between two drawings of live data, from the usual to that of a link that hardly moves."""
@@ -81,6 +85,7 @@ class TerminalDriver(LinuxDriver):
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._keys = KeyOrder(app)
         self._terminal = os.fdopen(os.dup(_ERRORS), "w", encoding="utf-8", errors="replace")
         self._file = self._terminal
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -105,6 +110,13 @@ class TerminalDriver(LinuxDriver):
         watcher = threading.Thread(target=self._watch_for_hang_up, args=(loop,), name="hang-up", daemon=True)
         watcher.start()
         super().run_input_thread()
+
+    def send_message(self, message: Message) -> None:
+        """Hand a message on to the app, a key when those before it have acted."""
+        if isinstance(message, Key):
+            self._loop.call_soon_threadsafe(self._keys.put, message)
+        else:
+            super().send_message(message)
 
     def backlog(self) -> int:
         """Return how many writes wait for the terminal to take them."""

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from distill_tui.actions import ABOUT, PLACES, actions_in, keys_of, spelt
+from distill_tui.widgets.text_line import TextLine
 
 _CSS = """
     align: center middle;
@@ -66,7 +67,7 @@ class Prompt(ModalScreen[str | None]):
         """Lay out label, line and hint."""
         with Vertical(classes="dialog"):
             yield Static(self._label, markup=False)
-            yield Input(self._value, compact=True, select_on_focus=False)
+            yield TextLine(self._value, compact=True, select_on_focus=False)
             yield Static("", classes="dialog--complaint", markup=False)
             yield Static(self._hint or "enter accepts · esc gives up", classes="dialog--hint", markup=False)
 

@@ -22,6 +22,7 @@ from distill_tui.actions import actions_in, bindings, key_words
 from distill_tui.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
+from distill_tui.widgets.text_line import TextLine
 
 CANDIDATE_ROWS = 6
 PAUSE_SECONDS = 0.12
@@ -142,7 +143,7 @@ class PathPrompt(ModalScreen[Path | None]):
         self.dismiss(None)
 
 
-class PathLine(Input):
+class PathLine(TextLine):
     """The line itself: tab completes instead of moving on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from distill_engine import api
 from distill_tui.generation_wish import FORMAT, HELP, KEYS, LABELS, SECONDS, Draft, Wish, in_words, next_format
 from distill_tui.widgets.line import Lines
+from distill_tui.widgets.text_line import TextLine
 
 
 class GenerateDialog(ModalScreen[Wish | None]):
@@ -88,7 +89,7 @@ class GenerateDialog(ModalScreen[Wish | None]):
         self._said.show([[first], [(HELP.get(here, ""), "dim")]])
 
 
-class Choice(Input):
+class Choice(TextLine):
     """A line with few possible values, which left and right go through; they can be typed too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("left", "step(-1)", "Value before"), ("right", "step(1)", "Next value")]

@@ -28,6 +28,7 @@ from distill_tui.actions import bindings
 from distill_tui.log_file import Page
 from distill_tui.screens.pane import distill_of
 from distill_tui.widgets.line import Lines, Words
+from distill_tui.widgets.text_line import TextLine
 
 LOOK_SECONDS = 1.0
 """How often a log that is followed is looked at for more."""
@@ -57,7 +58,7 @@ class LogLines(Lines):
         self.post_message(self.Resized())
 
 
-class SearchLine(Input):
+class SearchLine(TextLine):
     """The line one types into what to look for."""
 
     DEFAULT_CSS = """

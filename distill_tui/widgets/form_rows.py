@@ -27,6 +27,7 @@ from distill_tui.actions import bindings
 from distill_tui.form_fields import RUN_GROUP, Field
 from distill_tui.forms import DATASET
 from distill_tui.stepping import Direction
+from distill_tui.widgets.text_line import TextLine
 from distill_tui.widgets.tones import Tones
 
 Words = tuple[tuple[str, str], ...]
@@ -34,7 +35,7 @@ MARK, NAME, VALUE = 3, 23, 18
 """Cells for a row's mark, its name and its value with unit; the rest is for what is allowed."""
 
 
-class FieldEditor(Input):
+class FieldEditor(TextLine):
     """The line one types a value into."""
 
     DEFAULT_CSS = """

@@ -24,6 +24,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from distill_tui.actions import bindings
+from distill_tui.widgets.text_line import TextLine
 from distill_tui.widgets.tones import Tones
 
 GAP = 2
@@ -342,7 +343,7 @@ def _order(cell: Cell) -> tuple[int, float, str]:
     return (1, 0.0, (cell.order if cell.order is not None else cell.text).casefold())
 
 
-class Filter(Input):
+class Filter(TextLine):
     """The line one types a filter into."""
 
     DEFAULT_CSS = """

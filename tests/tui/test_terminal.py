@@ -83,6 +83,17 @@ def _sent(terminal: Terminal, key: str) -> int:
     return terminal.bytes - before
 
 
+def test_keys_that_come_in_one_packet_act_one_after_the_other() -> None:
+    with Terminal() as terminal:
+        terminal.wait_for("q leave")
+        terminal.settle()
+        terminal.type("2/quiet\x7f\x7f\x7f\x7fkl\r")
+        terminal.settle()
+        terminal.wait_for(r"\[2 Config\]")
+        screen = terminal.wait_for("qkl")
+    assert "max_epochs" not in screen
+
+
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux isn't installed")
 def test_it_works_within_tmux(tmp_path: Path) -> None:
     command = [
