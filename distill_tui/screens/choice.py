@@ -9,20 +9,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from distill_tui.screens.dialogs import Dialog
 from distill_tui.widgets.listing import Column, Listing, Row, Rows
 
 
-class Choice(ModalScreen[str | None]):
+class Choice(Dialog[str | None]):
     """A list under a question; returns the key of the row that was chosen, None after esc."""
 
-    DEFAULT_CSS = """
-    Choice { align: center middle; }
-    Choice > .dialog { width: 76; max-width: 94%; height: 18; max-height: 94%; background: $surface;
-        border: round $primary; padding: 0 1; }
-    """
+    DEFAULT_CSS = "Choice > .dialog { height: 18; }"
     BINDINGS: ClassVar[list[BindingType]] = [("escape,q", "give_up", "Give up")]
 
     def __init__(self, question: str, columns: Sequence[Column], rows: Sequence[Row], *, empty: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -15,20 +15,25 @@ from textual.widgets import Input, Static
 from distill_tui.actions import ABOUT, PLACES, actions_in, keys_of, spelt
 from distill_tui.widgets.text_line import TextLine
 
-_CSS = """
-    align: center middle;
-    background: transparent;
-    & > .dialog { width: 76; max-width: 94%; height: auto; max-height: 94%; background: $surface;
-        border: round $primary; padding: 0 1; }
-    & .dialog--hint { color: $text-muted; }
-    & .dialog--complaint { color: $error; }
-"""
+Result = TypeVar("Result")
 
 
-class Question(ModalScreen[bool]):
+class Dialog(ModalScreen[Result]):
+    """A box over the screen, which stays as it is: dimming all of it would send all of it."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: transparent;
+        & > .dialog { width: 76; max-width: 94%; height: auto; max-height: 94%; background: $surface;
+            border: round $primary; padding: 0 1; }
+        & .dialog--hint { color: $text-muted; }
+        & .dialog--complaint { color: $error; }
+    }
+    """
+
+
+class Question(Dialog[bool]):
     """A question that names the thing; `y` does it, everything else doesn't."""
 
-    DEFAULT_CSS = "Question {" + _CSS + "}"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("y", "answer(True)", "Yes"),
         ("n,escape,q,enter", "answer(False)", "No"),
@@ -51,10 +56,9 @@ class Question(ModalScreen[bool]):
         self.dismiss(yes)
 
 
-class Prompt(ModalScreen[str | None]):
+class Prompt(Dialog[str | None]):
     """A line to type; returns it, or None after esc. `complaint` says what is wrong with a text, or nothing."""
 
-    DEFAULT_CSS = "Prompt {" + _CSS + "}"
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "give_up", "Give up")]
 
     def __init__(
@@ -89,10 +93,9 @@ class Prompt(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class Help(ModalScreen[None]):
+class Help(Dialog[None]):
     """What the screen is for, and every key that works in it."""
 
-    DEFAULT_CSS = "Help {" + _CSS + "& VerticalScroll { height: auto; max-height: 94%; } }"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,q,question_mark,enter", "close", "Close"),
         ("j,down", "scroll(1)", "Down"),

@@ -14,12 +14,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from distill_engine import api
 from distill_tui.actions import actions_in, bindings, key_words
 from distill_tui.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
+from distill_tui.screens.dialogs import Dialog
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.text_line import TextLine
@@ -31,26 +31,17 @@ PAUSE_SECONDS = 0.12
 HERE = "."
 """The key of the row that stands for the folder one is in."""
 
-_CSS = """
-    align: center middle;
-    & > .dialog { width: 84; max-width: 94%; background: $surface; border: round $primary; padding: 0 1; }
-    & .dialog--hint { color: $text-muted; }
-    & .dialog--complaint { color: $error; }
-"""
 
-
-class PathPrompt(ModalScreen[Path | None]):
+class PathPrompt(Dialog[Path | None]):
     """A line to type a path into; below it what may follow."""
 
-    DEFAULT_CSS = (
-        "PathPrompt {"
-        + _CSS
-        + """
-        & > .dialog { height: auto; }
+    DEFAULT_CSS = """
+    PathPrompt {
+        & > .dialog { width: 84; }
         & #path-inside { height: 1; }
         & #path-candidates { height: 6; }
-    }"""
-    )
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "give_up", "Give up")]
 
     def __init__(self) -> None:
@@ -178,17 +169,11 @@ def _contents(inside: Inside) -> str:
     return f"{words} in it, {api.counted(len(inside.folders), 'folder')} below" if inside.folders else f"{words} in it"
 
 
-class FolderTree(ModalScreen[Path | None]):
+class FolderTree(Dialog[Path | None]):
     """The folders of one folder at a time; one goes in and up, and takes one."""
 
     PLACE: ClassVar[str] = "folders"
-    DEFAULT_CSS = (
-        "FolderTree {"
-        + _CSS
-        + """
-        & > .dialog { height: 90%; }
-    }"""
-    )
+    DEFAULT_CSS = "FolderTree > .dialog { width: 84; height: 90%; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("folders"),
         ("backspace", "leave", "Up"),

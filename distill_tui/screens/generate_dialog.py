@@ -8,22 +8,20 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from distill_engine import api
 from distill_tui.generation_wish import FORMAT, HELP, KEYS, LABELS, SECONDS, Draft, Wish, in_words, next_format
+from distill_tui.screens.dialogs import Dialog
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.text_line import TextLine
 
 
-class GenerateDialog(ModalScreen[Wish | None]):
+class GenerateDialog(Dialog[Wish | None]):
     """Five lines to type; returns what they come to, None after esc."""
 
     DEFAULT_CSS = """
-    GenerateDialog { align: center middle; background: transparent;
-        & > .dialog { width: 76; max-width: 94%; height: auto; background: $surface; border: round $primary;
-            padding: 0 1; }
+    GenerateDialog {
         & Grid { grid-size: 2; grid-columns: 14 1fr; grid-rows: 1; height: 5; margin: 1 0; }
         & Input { height: 1; border: none; padding: 0; background: $panel; }
         & Lines { height: 2; }
