@@ -9,14 +9,13 @@ if TYPE_CHECKING:
     from distill_engine.atomic import write_bytes
     from distill_engine.audio.io import WRITABLE_FORMATS, looks_like_recording
     from distill_engine.audio.pictures import MelPicture, WaveformPicture, mel_picture, waveform_picture
-    from distill_engine.client import NotRunningError, command, follow, start_run, start_worker
+    from distill_engine.client import command, follow, start_run, start_worker
     from distill_engine.datasets import Recording, Scan, scan
     from distill_engine.demo_recordings import write_recordings
     from distill_engine.errors import ConfigError, DistillError, NotFoundError, StopRequestedError
     from distill_engine.events import (
         AnyCommand,
         Checkpoint,
-        CheckpointSaved,
         CommandAnswered,
         EpochDone,
         GpuSample,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
         RunPaused,
         RunRestarted,
         RunStopped,
-        RunUnpaused,
         Stop,
         StopNow,
         SystemSample,
@@ -37,29 +35,20 @@ if TYPE_CHECKING:
     )
     from distill_engine.generation_limits import LARGEST_SEED, LONGEST_SECONDS, MOST_SOUNDS, SHORTEST_SECONDS
     from distill_engine.home import cache_folder, config_folder, data_folder, models_folder, runs_folder, state_folder
-    from distill_engine.library import (
-        LibraryEntry,
-        delete,
-        export,
-        export_target,
-        find_model,
-        import_model,
-        list_models,
-        rename,
-    )
+    from distill_engine.library import LibraryEntry, delete, export, export_target, import_model, list_models, rename
     from distill_engine.login_manager import login_manager_ends_processes
     from distill_engine.names import checked_name
     from distill_engine.replay import read_recorded, write_beginning
     from distill_engine.run_epochs import RunEpochs, run_epochs
     from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs, lock_holder
-    from distill_engine.run_history import Answered, History, Table
+    from distill_engine.run_history import History, Table
     from distill_engine.run_reading import Reading, glance, outline
     from distill_engine.run_removal import remove_run, size_of_run
-    from distill_engine.run_state import Best, RunState, Warned, apply, fold
+    from distill_engine.run_state import RunState, fold
     from distill_engine.run_words import ago, best_loss, change_in_percent, phase_in_words, seconds_left, when_in_words
     from distill_engine.service_client import Service
-    from distill_engine.service_messages import AugmentedPictures, AugmentedPicturesDrawn, Generate, Generated, Progress
-    from distill_engine.start import Plan, Wishes, dictated_by, new_run, plan_run, prepare_to_resume
+    from distill_engine.service_messages import AugmentedPictures, Generate, Generated, Progress
+    from distill_engine.start import Plan, Wishes, dictated_by, plan_run, prepare_to_resume
     from distill_engine.training.config import (
         Declaration,
         TrainingConfig,
@@ -72,6 +61,7 @@ if TYPE_CHECKING:
     from distill_engine.training.config_file import (
         SettingsFile,
         is_as_read,
+        leaves,
         load_config,
         parse_value,
         read_settings,
@@ -85,14 +75,13 @@ _ROOMS = {
     "atomic": ("write_bytes",),
     "audio.io": ("WRITABLE_FORMATS", "looks_like_recording"),
     "audio.pictures": ("MelPicture", "WaveformPicture", "mel_picture", "waveform_picture"),
-    "client": ("NotRunningError", "command", "follow", "start_run", "start_worker"),
+    "client": ("command", "follow", "start_run", "start_worker"),
     "datasets": ("Recording", "Scan", "scan"),
     "demo_recordings": ("write_recordings",),
     "errors": ("ConfigError", "DistillError", "NotFoundError", "StopRequestedError"),
     "events": (
         "AnyCommand",
         "Checkpoint",
-        "CheckpointSaved",
         "CommandAnswered",
         "EpochDone",
         "GpuSample",
@@ -105,7 +94,6 @@ _ROOMS = {
         "RunPaused",
         "RunRestarted",
         "RunStopped",
-        "RunUnpaused",
         "Stop",
         "StopNow",
         "SystemSample",
@@ -113,33 +101,25 @@ _ROOMS = {
     ),
     "generation_limits": ("LARGEST_SEED", "LONGEST_SECONDS", "MOST_SOUNDS", "SHORTEST_SECONDS"),
     "home": ("cache_folder", "config_folder", "data_folder", "models_folder", "runs_folder", "state_folder"),
-    "library": (
-        "LibraryEntry",
-        "delete",
-        "export",
-        "export_target",
-        "find_model",
-        "import_model",
-        "list_models",
-        "rename",
-    ),
+    "library": ("LibraryEntry", "delete", "export", "export_target", "import_model", "list_models", "rename"),
     "login_manager": ("login_manager_ends_processes",),
     "names": ("checked_name",),
     "replay": ("read_recorded", "write_beginning"),
     "run_epochs": ("RunEpochs", "run_epochs"),
     "run_folder": ("RunFolder", "RunInfo", "find", "list_runs", "lock_holder"),
-    "run_history": ("Answered", "History", "Table"),
+    "run_history": ("History", "Table"),
     "run_reading": ("Reading", "glance", "outline"),
     "run_removal": ("remove_run", "size_of_run"),
-    "run_state": ("Best", "RunState", "Warned", "apply", "fold"),
+    "run_state": ("RunState", "fold"),
     "run_words": ("ago", "best_loss", "change_in_percent", "phase_in_words", "seconds_left", "when_in_words"),
     "service_client": ("Service",),
-    "service_messages": ("AugmentedPictures", "AugmentedPicturesDrawn", "Generate", "Generated", "Progress"),
-    "start": ("Plan", "Wishes", "dictated_by", "new_run", "plan_run", "prepare_to_resume"),
+    "service_messages": ("AugmentedPictures", "Generate", "Generated", "Progress"),
+    "start": ("Plan", "Wishes", "dictated_by", "plan_run", "prepare_to_resume"),
     "training.config": ("Declaration", "TrainingConfig", "Value", "checked_value", "declarations", "get", "replaced"),
     "training.config_file": (
         "SettingsFile",
         "is_as_read",
+        "leaves",
         "load_config",
         "parse_value",
         "read_settings",
@@ -159,13 +139,9 @@ __all__ = [
     "PRESETS",
     "SHORTEST_SECONDS",
     "WRITABLE_FORMATS",
-    "Answered",
     "AnyCommand",
     "AugmentedPictures",
-    "AugmentedPicturesDrawn",
-    "Best",
     "Checkpoint",
-    "CheckpointSaved",
     "CommandAnswered",
     "ConfigError",
     "Declaration",
@@ -180,7 +156,6 @@ __all__ = [
     "LibraryEntry",
     "MelPicture",
     "NotFoundError",
-    "NotRunningError",
     "Pause",
     "Plan",
     "Preview",
@@ -197,7 +172,6 @@ __all__ = [
     "RunRestarted",
     "RunState",
     "RunStopped",
-    "RunUnpaused",
     "Scan",
     "Service",
     "SettingsFile",
@@ -209,11 +183,9 @@ __all__ = [
     "TrainingConfig",
     "Unpause",
     "Value",
-    "Warned",
     "WaveformPicture",
     "Wishes",
     "ago",
-    "apply",
     "best_loss",
     "cache_folder",
     "cells",
@@ -233,13 +205,13 @@ __all__ = [
     "export",
     "export_target",
     "find",
-    "find_model",
     "fold",
     "follow",
     "get",
     "glance",
     "import_model",
     "is_as_read",
+    "leaves",
     "list_models",
     "list_runs",
     "load_config",
@@ -248,7 +220,6 @@ __all__ = [
     "looks_like_recording",
     "mel_picture",
     "models_folder",
-    "new_run",
     "outline",
     "parse_value",
     "phase_in_words",

@@ -30,6 +30,7 @@ from distill_engine.events import (
     command_name,
     encode,
 )
+from distill_engine.names import user_name
 from distill_engine.run_folder import RunFolder, lock_holder, trained_elsewhere
 from distill_engine.spawning import command_of, environment
 from distill_engine.start import Plan, new_run
@@ -233,7 +234,7 @@ def _by_signal(run: RunFolder) -> str:
 
 
 def _sender() -> str:
-    return f"{os.environ.get('USER') or os.getuid()}@{socket.gethostname()}"
+    return f"{os.environ.get('USER') or user_name()}@{socket.gethostname()}"
 
 
 async def start_run(plan: Plan, name: str | None = None) -> RunFolder:

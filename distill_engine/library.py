@@ -163,7 +163,7 @@ def import_model(source: Path, name: str | None = None, folder: Path | None = No
 
 def export_target(entry: LibraryEntry, target: Path) -> Path:
     """Return the file that `export` writes: in a folder under the model's name; `.distill` is added where missing."""
-    target = target / f"{entry.name}{SUFFIX}" if target.is_dir() else target
+    target = target / f"{entry.name}{SUFFIX}" if os.path.isdir(target) else target  # noqa: PTH112 - never an error
     return target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
 
 
@@ -175,7 +175,7 @@ def export(entry: LibraryEntry, target: Path, *, overwrite: bool = False) -> Pat
         UsageError: a file is there already, and `overwrite` wasn't asked for; or there is no such folder.
     """
     target = export_target(entry, target)
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):  # noqa: PTH112
         raise UsageError(f"there is no folder {shown(str(target.parent))}", "make it first, or name another place")
     read_info(entry.path)
     staged = _staged_copy(entry.path, target.parent)

@@ -7,10 +7,11 @@ with the last session, unless the user lingers.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from distill_engine.names import user_name
 
 _FOLDERS = ("etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd", "lib/systemd")
 _LINGER = "loginctl enable-linger"
@@ -23,7 +24,7 @@ def login_manager_ends_processes(root: Path = Path("/"), user: str = "") -> str:
     """
     if not (root / "run/systemd/system").is_dir():
         return ""  # systemd isn't what started this machine or container
-    user = user or _user_name()
+    user = user or user_name()
     groups = _text(root / "proc/self/cgroup")
     lingers = (root / "var/lib/systemd/linger" / user).exists()
     if re.search(r"/user@\d+\.service(/|$)", groups, re.MULTILINE):
@@ -83,15 +84,6 @@ def _compiled_in(root: Path) -> str:
         if told:
             return told[1]
     return "no"
-
-
-def _user_name() -> str:
-    import pwd  # noqa: PLC0415
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user without an entry
-        return str(os.getuid())
 
 
 def _text(path: Path) -> str:

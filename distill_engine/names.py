@@ -1,8 +1,10 @@
-"""Names of runs and models: which are allowed, and which was meant by one that doesn't exist."""
+"""Names of runs, models and people: which are allowed, which was meant by one that doesn't exist, who runs this."""
 
 from __future__ import annotations
 
 import difflib
+import os
+import pwd
 import re
 from collections.abc import Sequence
 
@@ -48,3 +50,11 @@ def nearest_words(asked: str, known: Sequence[str], what: str) -> str:
     if known:
         return f"there {'is' if len(known) == 1 else 'are'} {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
     return f"there are no {what} yet"
+
+
+def user_name() -> str:
+    """Return what the person who runs this is called on this machine, the number where there is no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without an entry
+        return str(os.getuid())

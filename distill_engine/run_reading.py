@@ -1,9 +1,9 @@
 """What a run's log comes to at once, without following it: the state now, and the state at an earlier moment.
 
 A day of training writes half a gigabyte of steps. `glance` reads the end of a log and nothing else, so that its length
-doesn't matter. `outline`, for lists, reads it backwards until it knows the best epoch too. `read` is exact in every
-field and reads all of the log, but decodes of the steps between two other events only the last, for the fold forgets
-the others anyway.
+doesn't matter. `outline`, for lists, reads it backwards until it knows the best epoch too, and from then on only what
+a living run has told since. `read` is exact in every field and reads all of the log, but decodes of the steps between
+two other events only the last, for the fold forgets the others anyway.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ class Reading:
     unreadable: int = 0
     """How many lines of the log can't be read."""
 
+    read_to: int = 0
+    """Where in the log a line begins before which nothing is missing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Folded:
@@ -90,9 +93,13 @@ def glance(folder: RunFolder) -> Reading:
     return _read_backwards(folder, lambda descriptor: _recent(descriptor, GLANCE_BYTES))
 
 
-def outline(folder: RunFolder) -> Reading:
-    """Return what a list shows of a run: phase, step, epoch, best and time left; other fields may be missing."""
-    return _read_backwards(folder, lambda descriptor: _until_best(_recent(descriptor)))
+def outline(folder: RunFolder, so_far: Reading | None = None) -> Reading:
+    """Return what a list shows of a run: phase, step, epoch, best and time left; other fields may be missing.
+
+    Of a run that is trained only what was told since an earlier outline, `so_far`, is read.
+    """
+    further = _continued(folder, so_far) if so_far is not None else None
+    return further or _read_backwards(folder, lambda descriptor: _until_best(_recent(descriptor)))
 
 
 def read(folder: RunFolder, before: float = 0.0) -> Reading:
@@ -113,10 +120,31 @@ def read(folder: RunFolder, before: float = 0.0) -> Reading:
 def _read_backwards(folder: RunFolder, recent_events: Callable[[int], Iterator[AnyEvent]]) -> Reading:
     holder = lock_holder(folder)  # asked before the log is read: a run that ends between the two isn't called dead
     with _opened(folder) as descriptor:
+        read_to = _end_of_lines(descriptor)
         recent = list(recent_events(descriptor))
         state = fold([*_beginning(descriptor), *reversed(recent)])
-    settled = replace(state, max_epochs=_max_epochs(folder) or state.max_epochs)
-    return _reading(folder, holder, settled, recent[0] if recent else None)
+    reading = _reading(folder, holder, _settled(folder, state), recent[0] if recent else None)
+    return dataclasses.replace(reading, read_to=read_to)
+
+
+def _continued(folder: RunFolder, so_far: Reading) -> Reading | None:
+    """Return the outline of a living run with what was told since; None where that takes something of it back."""
+    holder = lock_holder(folder)
+    if holder is None or so_far.state.is_over:
+        return None
+    with _opened(folder) as descriptor:
+        end, read_to = os.fstat(descriptor).st_size, _end_of_lines(descriptor)
+        lines = [*_thinned(_lines(descriptor, so_far.read_to, end))]
+    told = [event for line in lines if (event := _decoded(line)) is not None and event.seq > so_far.state.seq]
+    reading = _reading(folder, holder, _settled(folder, fold(told, so_far.state)), None)
+    is_another = reading.info is None or so_far.info is None or reading.info.id != so_far.info.id
+    if is_another or end < so_far.read_to or any(isinstance(event, RunRestarted) for event in told):
+        return None
+    return dataclasses.replace(reading, read_to=read_to)
+
+
+def _settled(folder: RunFolder, state: RunState) -> RunState:
+    return replace(state, max_epochs=_max_epochs(folder) or state.max_epochs)
 
 
 def _reading(folder: RunFolder, holder: int | None, state: RunState, last: AnyEvent | None) -> Reading:
@@ -178,6 +206,14 @@ def _lines(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
         start += len(block)
         *whole, rest = (rest + block).split(b"\n")
         yield from whole
+
+
+def _end_of_lines(descriptor: int) -> int:
+    """Return where the log's last whole line ends; 0 where it isn't near the end."""
+    size = os.fstat(descriptor).st_size
+    start = max(0, size - _BLOCK)
+    end = os.pread(descriptor, size - start, start).rfind(b"\n") + 1
+    return start + end if end else 0
 
 
 def _backwards(descriptor: int) -> Iterator[tuple[int, list[bytes]]]:

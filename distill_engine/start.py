@@ -156,10 +156,15 @@ def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
 
     Raises:
         ConfigError: a setting can't be used, or can't change within a run.
-        DistillError: another process is training it.
+        DistillError: another process is training it, or its folder is gone or can't be used.
     """
-    with RunLock(folder):
-        return _prepare_to_resume(folder, settings)
+    try:
+        with RunLock(folder):
+            return _prepare_to_resume(folder, settings)
+    except OSError as error:
+        gone = not folder.path.exists()
+        reason = "its folder is gone" if gone else f"its folder can't be used: {error.strerror}"
+        raise DistillError(f"run {shown(folder.name)} can't go on: {reason}", shown(str(folder.path))) from None
 
 
 def _prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ An action's name is the place it works in and what it does there: `training.stop
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,18 @@ PLACES = {
     "listing": "Lists",
 }
 """The widgets that have actions, by their `PLACE`, and what a person calls them."""
+
+WITHIN = {
+    "corpora": "datasets",
+    "dataset": "datasets",
+    "form": "config",
+    "charts": "training",
+    "log": "training",
+    "previews": "training",
+    "runs": "training",
+    "sounds": "library",
+}
+"""In which screen a place lies: there the keys of both work, the inner place's first."""
 
 ABOUT = {
     "datasets": "Folders of recordings. Add one, look at what is in it, and take it for the next run.",
@@ -102,7 +115,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("app.show_library", "4", "Library", "Go to the models.", in_key_line=False),
     _action("app.help", "question_mark", "help", "Say what this screen is for and which keys do what."),
     _action("app.command_palette", "ctrl+p", "palette", "Find any action by its name."),
-    _action("app.choose_theme", "", "theme", "Choose other colours; the choice is remembered.", in_key_line=False),
+    _action("app.choose_theme", "ctrl+t", "theme", "Choose other colours, and keep them.", in_key_line=False),
     _action("app.repaint", "ctrl+l", "repaint", "Draw the whole screen anew.", in_key_line=False),
     _action("app.leave", "q", "leave", "Leave the dashboard; a run goes on without it."),
     # Datasets: the known folders, one that is opened, and the tree one finds others in.
@@ -226,22 +239,54 @@ def bindings(place: str) -> list[Binding]:
     ]
 
 
-def keys_of(action: Action, changed: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the keys of an action where a key file has `changed` some, by name."""
+_BY_NAME = {action.name: action for action in ACTIONS}
+_changed: dict[str, str] = {}
+
+
+def change_keys(changed: Mapping[str, str]) -> None:
+    """Let actions have the keys that a key file gives them, by name, joined by commas; all others have the table's."""
+    _changed.clear()
+    _changed.update(changed)
+
+
+def keys_of(action: Action) -> tuple[str, ...]:
+    """Return the keys of an action, as a key file may have changed them."""
+    return _keys_in(_changed, action)
+
+
+def key_of(name: str) -> str:
+    """Return the first key of an action as a sentence names it: "R" for `training.resume`, "esc", "left"."""
+    return spelt(keys_of(_BY_NAME[name])[0], ascii_only=True)
+
+
+def _keys_in(changed: Mapping[str, str], action: Action) -> tuple[str, ...]:
     return tuple(changed[action.name].split(",")) if action.name in changed else action.keys
 
 
 def conflicts(changed: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each key that would mean two things in one place, and for each that is taken elsewhere."""
-    for place in PLACES:
-        by_key: dict[str, str] = {}
-        for action in (*actions_in(place), *(actions_in("app") if place != "app" else ())):
-            for key in keys_of(action, changed):
-                if key in by_key:
-                    yield f"{spelt(key)} means both {by_key[key]} and {action.name}"
-                by_key.setdefault(key, action.name)
+    """Yield a sentence for each key that would mean two things where one is, and for each that is taken elsewhere.
+
+    Of what a key file changed, all that works at the same time counts; in the table itself a place may take a key from
+    the screen it lies in.
+    """
+    told: set[frozenset[str]] = set()
+    for action, other in itertools.product(ACTIONS, ACTIONS):
+        pair = frozenset((action.name, other.name))
+        if len(pair) < 2 or pair in told or not _work_together(action, other, strictly=action.name in changed):
+            continue
+        if common := set(_keys_in(changed, action)) & set(_keys_in(changed, other)):
+            told.add(pair)
+            yield f"{spelt(min(common))} means both {min(pair)} and {max(pair)}"
     for name, keys in changed.items():
         yield from (f"{spelt(key)} for {name} is taken elsewhere" for key in keys.split(",") if key in TAKEN)
+
+
+def _work_together(action: Action, other: Action, *, strictly: bool) -> bool:
+    """Tell whether two actions work in one place; `strictly`, whether there is a place where both could be meant."""
+    places = {action.place, other.place}
+    if len(places) == 1 or "app" in places:
+        return True
+    return strictly and ("listing" in places or WITHIN.get(action.place) in places or WITHIN.get(other.place) in places)
 
 
 _SPELT = {
@@ -267,16 +312,20 @@ _SPELT = {
 _PLAIN = {"←": "left", "→": "right", "↑": "up", "↓": "down"}
 
 
+_NAMED = {word: name for name, word in _SPELT.items() if len(word) == 1 and word not in _PLAIN}
+
+
+def named(key: str) -> str:
+    """Return what Textual calls a key that is written as a person does: question_mark for `?`."""
+    return _NAMED.get(key, key)
+
+
 def spelt(key: str, *, ascii_only: bool = False) -> str:
     """Return a key as a person reads it: `?` for question_mark."""
     word = _SPELT.get(key, key)
     return _PLAIN.get(word, word) if ascii_only else word
 
 
-def key_words(actions: Sequence[Action], changed: Mapping[str, str], *, ascii_only: bool) -> list[tuple[str, str]]:
+def key_words(actions: Sequence[Action], *, ascii_only: bool) -> list[tuple[str, str]]:
     """Return each action's first key and its label, those without a key left out."""
-    return [
-        (spelt(keys[0], ascii_only=ascii_only), action.label)
-        for action in actions
-        if (keys := keys_of(action, changed))
-    ]
+    return [(spelt(keys[0], ascii_only=ascii_only), action.label) for action in actions if (keys := keys_of(action))]

@@ -10,6 +10,8 @@ import contextlib
 import gc
 import importlib
 import locale
+import os
+import shlex
 import time
 import traceback
 from collections.abc import Iterable
@@ -22,17 +24,31 @@ from textual._compositor import CompositorUpdate
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.dom import DOMNode
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import WorkerFailed
 
 from distill_engine import api
-from distill_tui import remembered
-from distill_tui.actions import ACTIONS, PLACES, Action, actions_in, bindings, key_words
+from distill_tui.actions import (
+    ACTIONS,
+    PLACES,
+    WITHIN,
+    Action,
+    actions_in,
+    bindings,
+    change_keys,
+    key_of,
+    key_words,
+    keys_of,
+    spelt,
+)
 from distill_tui.frame import Frame
-from distill_tui.link import Pace, TerminalDriver
+from distill_tui.link import Pace, TerminalDriver, end_within, notice
+from distill_tui.remembered import Memory, Notebook, Seen
 from distill_tui.screens.pane import Pane
 from distill_tui.themes import DEFAULT, NO_COLOUR, SIXTEEN_COLOURS, load_theme, shipped_folder
 from distill_tui.widgets.key_line import KeyLine
@@ -43,6 +59,9 @@ if TYPE_CHECKING:
     from distill_engine.api import Plan, RunFolder, Service
     from distill_tui.forms import Form
     from distill_tui.live_run import LiveRun, RunView
+
+LEAVE_SECONDS = 2.0
+"""How long leaving may wait for what is still at work, such as a scan of a folder that doesn't answer."""
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 18
 """Below this size only a line is shown that says so."""
@@ -67,17 +86,20 @@ class DistillApp(App[None]):
     def __init__(
         self, *, run: str = "", ascii_only: bool = False, eco: bool = False, theme: str = "", demo: bool = False
     ) -> None:
-        super().__init__(driver_class=TerminalDriver)
+        super().__init__(driver_class=None if "TEXTUAL_DRIVER" in os.environ else TerminalDriver)
         self.ascii_only = ascii_only
-        self.set_class(ascii_only, "-ascii")
         self.demo = demo
         self.set_class(ascii_only, "-ascii")
-        self.memory = remembered.load(api.state_folder())
-        self.changed_keys: dict[str, str] = {}
+        self._notebook = Notebook(api.state_folder())
         self.pane = ""
         self.pace = Pace(self._backlog, eco=eco, on_change=self._say_pace)
         self._wished_run, self._wished_theme = run, theme
         self._live: LiveRun | None = None
+        self._switching = asyncio.Lock()
+        self._complaints: list[str] = []
+        self._undrawn: RunView | None = None
+        self._drawing: Timer | None = None
+        self._seen: RunView | None = None
         self._service: Service | None = None
         self._panes: dict[str, Pane] = {}
         self._run_at_first: RunFolder | None = None
@@ -89,9 +111,9 @@ class DistillApp(App[None]):
     def compose(self) -> ComposeResult:
         """Lay out the frame that all screens stand in, and the first of them."""
         self._run_at_first = self._first_run()
-        living = self._run_at_first is not None and api.lock_holder(self._run_at_first) is not None
+        living = self._run_at_first is not None and _is_living(self._run_at_first)
         self.pane = "training" if living or self._wished_run else "datasets"
-        yield TopBar(self.pane)
+        yield TopBar(self.pane, demo=self.demo)
         with Container(id="panes"):
             yield self._made_pane(self.pane)
         yield StatusLine()
@@ -102,6 +124,7 @@ class DistillApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first screen, and only then load the rest."""
+        self._load_keys()  # what the first screen says names some
         pane = self._panes[self.pane]
         pane.display = True
         pane.shown()
@@ -113,10 +136,16 @@ class DistillApp(App[None]):
         if self._wished_run:
             return api.find(self._wished_run)
         for folder in api.list_runs():
-            if api.lock_holder(folder) is not None:
+            if _is_living(folder):
                 return folder
         last = Path(self.memory.last_run)
         return api.RunFolder(last) if self.memory.last_run and (last / "run.json").is_file() else None
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take a key as a sign that what was said long enough ago was read."""
+        if isinstance(event, events.Key) and self.screen_stack:
+            self.screen_stack[0].query_one(StatusLine).key_pressed()
+        await super().on_event(event)
 
     async def _settle(self) -> None:
         """Load what the first screen could do without, a piece at a time, keys in between."""
@@ -125,8 +154,9 @@ class DistillApp(App[None]):
         for name in PANES:
             await self._mounted_pane(name)
             await asyncio.sleep(0)
-        self._load_keys()
         self._load_themes()
+        if self._complaints:
+            self.say(self._complaints[0], "\n".join(self._complaints[1:]), "warning")
         await self._begin_form()
         if not gc.isenabled():
             gc.freeze()  # what lives as long as the dashboard needn't be looked at again
@@ -141,6 +171,10 @@ class DistillApp(App[None]):
 
     async def show_pane(self, name: str) -> None:
         """Show one of the four screens."""
+        async with self._switching:
+            await self._show_pane(name)
+
+    async def _show_pane(self, name: str) -> None:
         if name == self.pane:
             return
         before = self._panes.get(self.pane)
@@ -153,7 +187,8 @@ class DistillApp(App[None]):
             pane.display = True
             self.query_one(TopBar).show_pane(name)
             pane.shown()
-            pane.first_focus().focus()
+            pane.focus_again()
+        self._note_seen()
 
     async def _mounted_pane(self, name: str) -> Pane:
         if name not in self._panes:
@@ -194,15 +229,21 @@ class DistillApp(App[None]):
         self.run_worker(self._live.watch(), group="run", exclusive=True, name=f"watch {run.name}")
 
     def _publish(self, view: RunView) -> None:
-        if not self.is_running:
-            return  # one is leaving: what would show it is being taken away
+        """Draw a view, or the one after it where the link doesn't keep up."""
+        self._undrawn = view
+        if self._drawing is None:
+            self._draw_run()
+
+    def _draw_run(self) -> None:
+        self._drawing = None
+        view, self._undrawn = self._undrawn, None
+        if view is None or not self.is_running or self._live is None or view.folder != self._live.folder:
+            return  # one is leaving, or watches another run by now
         if self.pace.before_drawing():
             self.run_view = view
         else:
-            self.set_timer(self.pace.seconds, lambda: self._publish(view) if self._is_latest(view) else None)
-
-    def _is_latest(self, view: RunView) -> bool:
-        return self.run_view is None or self.run_view.state.seq <= view.state.seq or self.run_view.folder != view.folder
+            self._undrawn = view
+            self._drawing = self.set_timer(self.pace.seconds, self._draw_run)
 
     def watch_run_view(self, before: RunView | None, view: RunView | None) -> None:
         """Say in the top bar how the run goes, and ring when it ends."""
@@ -211,9 +252,19 @@ class DistillApp(App[None]):
         if view is None:
             return
         self.query_one(TopBar).show_run(*run_in_brief(view.state, view.name))
-        same = before is not None and before.folder == view.folder
-        if same and before is not None and view.state.is_over and not before.state.is_over and not before.filling:
+        self._note_seen()
+        if before is None or before.folder != view.folder:
+            self._say_if_ended_meanwhile(view)
+        elif view.state.is_over and not before.state.is_over and not before.filling:
             self._ring(view)
+
+    def _say_if_ended_meanwhile(self, view: RunView) -> None:
+        from distill_tui.format import run_in_brief  # noqa: PLC0415
+
+        seen = self.memory.seen.get(view.info.id) if view.info is not None else None
+        if seen is not None and view.state.is_over and view.state.seq > seen.seq and self.pane != "training":
+            words, _ = run_in_brief(view.state, view.name)
+            self.say(f"{words}, while you were away", f"{key_of('app.show_training')} shows what is new")
 
     def _ring(self, view: RunView) -> None:
         """Tell of the end of a run: a bell, and a notice where the terminal shows them (OSC 9)."""
@@ -222,7 +273,7 @@ class DistillApp(App[None]):
         words, _ = run_in_brief(view.state, view.name)
         self.bell()
         if self._driver is not None:
-            self._driver.write(f"\x1b]9;{words}\x07")
+            self._driver.write(notice(words))
         self.say(words)
 
     @work(group="start", exit_on_error=True)
@@ -232,10 +283,16 @@ class DistillApp(App[None]):
             self.say("this is a demo, which trains nothing", "distill-tui without --demo does", "warning")
             return
         self.say("starting: the worker loads torch, which takes a few seconds")
+        danger = await asyncio.to_thread(api.login_manager_ends_processes)
         run = await api.start_run(plan, name)
         self.attach(run)
-        self.say(f"run {api.shown(run.name)} has begun; leaving the dashboard doesn't end it")
+        begun = f"run {api.shown(run.name)} has begun"
+        if danger:
+            self.say(begun, f"careful: {danger.replace('this process', 'the run')}", "warning")
+        else:
+            self.say(f"{begun}; leaving the dashboard doesn't end it")
         await self.show_pane("training")
+        await self.run_action("charts", self._panes["training"])
 
     # What all screens share.
 
@@ -255,12 +312,15 @@ class DistillApp(App[None]):
         """What stands in the line above the keys."""
         return self.query_one(StatusLine).text
 
+    @property
+    def memory(self) -> Memory:
+        """What is remembered from visit to visit."""
+        return self._notebook.memory
+
     def remember(self, **changes: object) -> None:
         """Keep something for the next visit."""
-        from msgspec.structs import replace  # noqa: PLC0415
-
-        self.memory = replace(self.memory, **changes)
-        self.run_worker(asyncio.to_thread(remembered.save, api.state_folder(), self.memory), group="remember")
+        self._notebook.note(**changes)
+        self.run_worker(asyncio.to_thread(self._notebook.write), group="remember")
 
     # Keys, help and palette.
 
@@ -273,7 +333,7 @@ class DistillApp(App[None]):
         """Show the keys of the places that have the focus, the nearest first."""
         here = [action for place in self.places() if place != "app" for action in actions_in(place)]
         words = [
-            key_words([one for one in part if one.in_key_line], self.changed_keys, ascii_only=self.ascii_only)
+            key_words([one for one in part if one.in_key_line], ascii_only=self.ascii_only)
             for part in (here, actions_in("app"))
         ]
         self.query_one(KeyLine).show_keys(*words)
@@ -289,40 +349,49 @@ class DistillApp(App[None]):
         """Say what the screen is for and which keys do what."""
         from distill_tui.screens.dialogs import Help  # noqa: PLC0415
 
-        self.push_screen(Help(self.places(), self.changed_keys, ascii_only=self.ascii_only))
+        self.push_screen(Help(self.places(), ascii_only=self.ascii_only))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every action that works from where one is, and the way to the others."""
+        """Offer every action that can be gone to from where one is."""
         for action in ACTIONS:
-            if (widget := self._widget_for(action, screen.focused)) is not None:
+            if self._leads_to(action) or self._widget_for(action, screen.focused) is not None:
                 title = f"{PLACES[action.place]}: {action.label}" if action.place != "app" else action.label
-                yield SystemCommand(title, action.help, lambda action=action, widget=widget: self._run(action, widget))
+                keys = " ".join(spelt(key, ascii_only=self.ascii_only) for key in keys_of(action))
+                help_text = f"{keys}: {action.help}" if keys else action.help
+                yield SystemCommand(title, help_text, lambda action=action: self._run(action))
+
+    def _leads_to(self, action: Action) -> bool:
+        """Tell whether the action's place can be shown: a screen, or a view of a run."""
+        return action.place in PANES or WITHIN.get(action.place) == "training"
 
     def _widget_for(self, action: Action, focused: Widget | None) -> App[None] | Widget | None:
         """Return the widget whose action it is: one that has the focus in it, else one on the shown screen."""
         if action.place == "app":
             return self
-        if action.place in self._panes:
-            return self._panes[action.place]
         near = [*(focused.ancestors_with_self if focused else ())]
-        on_screen = [widget for widget in self._panes[self.pane].query("*").results() if widget.display]
-        found = (one for one in (*near, *on_screen) if getattr(one, "PLACE", "") == action.place)
+        shown = [widget for widget in self._panes[self.pane].walk_children(with_self=True) if _is_seen(widget)]
+        found = (one for one in (*near, *shown) if getattr(one, "PLACE", "") == action.place)
         return next((one for one in found if isinstance(one, Widget)), None)
 
     @work(group="palette")
-    async def _run(self, action: Action, widget: App[None] | Widget) -> None:
-        if action.place in self._panes:
-            await self.show_pane(action.place)
-        await self.run_action(action.method, widget)
+    async def _run(self, action: Action) -> None:
+        """Go to where an action works, and do it there."""
+        if self._leads_to(action):
+            screen = WITHIN.get(action.place, action.place)
+            await self.show_pane(screen)
+            if action.place != screen:
+                await self.run_action(action.place, self._panes[screen])
+        widget = self._widget_for(action, self.screen_stack[0].focused)
+        if widget is not None:
+            await self.run_action(action.method, widget)
 
     def _load_keys(self) -> None:
         from distill_tui.keys import load_keys  # noqa: PLC0415
 
         found = load_keys(api.config_folder())
-        self.changed_keys = found.changed
+        change_keys(found.changed)
         self.set_keymap(found.changed)
-        if found.complaints:
-            self.say(found.complaints[0], "; ".join(found.complaints[1:3]), "warning")
+        self._complaints += found.complaints
         self.show_keys()
 
     # Colours.
@@ -330,7 +399,9 @@ class DistillApp(App[None]):
     def _wear_first_theme(self) -> None:
         """Wear the theme that was asked for or remembered, else one that fits the terminal."""
         folders = (api.config_folder() / "themes", shipped_folder())
-        for name in filter(None, (self._wished_theme, self.memory.theme, self._fitting_theme())):
+        usual = {"none": NO_COLOUR, "few": SIXTEEN_COLOURS, "many": DEFAULT}[self._colours]
+        chosen = self.memory.themes.get(self._colours, "")
+        for name in filter(None, (self._wished_theme, chosen, os.environ.get("TEXTUAL_THEME", ""), usual)):
             for folder in folders:
                 with contextlib.suppress(ValueError):
                     theme = load_theme(folder / f"{name}.toml")
@@ -338,10 +409,12 @@ class DistillApp(App[None]):
                     self.theme = theme.name
                     return
 
-    def _fitting_theme(self) -> str:
+    @property
+    def _colours(self) -> str:
+        """How many colours there are: none, few (those of the terminal's own palette), or many."""
         if self.no_color:
-            return NO_COLOUR
-        return SIXTEEN_COLOURS if self.console.color_system == "standard" else DEFAULT
+            return "none"
+        return "few" if self.console.color_system == "standard" else "many"
 
     def _load_themes(self) -> None:
         from distill_tui.themes import load_themes  # noqa: PLC0415
@@ -353,8 +426,7 @@ class DistillApp(App[None]):
             self.register_theme(theme)
         if self._wished_theme and self._wished_theme not in self.available_themes:
             complaints.append(f"there is no theme {self._wished_theme}; those there are stand in the palette")
-        if complaints:
-            self.say(complaints[0], severity="warning")
+        self._complaints += complaints
 
     def action_choose_theme(self) -> None:
         """Choose other colours."""
@@ -362,8 +434,8 @@ class DistillApp(App[None]):
 
     def watch_theme(self, theme_name: str) -> None:
         """Remember the colours that were chosen."""
-        if self._is_mounted and theme_name != self.memory.theme:
-            self.remember(theme=theme_name)
+        if self._is_mounted and theme_name != self.memory.themes.get(self._colours):
+            self.remember(themes={**self.memory.themes, self._colours: theme_name})
 
     # Link and terminal.
 
@@ -383,18 +455,21 @@ class DistillApp(App[None]):
         return self._driver.backlog() if isinstance(self._driver, TerminalDriver) else 0
 
     def _say_pace(self, seconds: float) -> None:
-        if self.pace.is_slowed:
-            self.say(f"slow link: live data is drawn every {seconds:g} s", severity="warning")
+        self.query_one(TopBar).show_link(f"slow link: drawn every {seconds:g} s" if seconds else "")
 
     def on_resize(self, event: events.Resize) -> None:
         """Draw anew, and say so where there is too little room."""
         self._frame.forget()
         small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
-        self.screen.set_class(small, "-too-small")
+        self.screen_stack[0].set_class(small, "-too-small")
 
     def on_app_focus(self) -> None:
         """Draw everything anew: what a multiplexer kept of the screen may be stale."""
         self.action_repaint()
+
+    def action_help_quit(self) -> None:
+        """Answer ctrl+c, by which many leave a program."""
+        self.say(f"{key_of('app.leave')} leaves; a run goes on without the dashboard")
 
     def action_repaint(self) -> None:
         """Draw the whole screen anew."""
@@ -402,7 +477,9 @@ class DistillApp(App[None]):
         self.screen.refresh(repaint=True, layout=True)
 
     def action_leave(self) -> None:
-        """Leave, and say what goes on without the dashboard."""
+        """Leave, and say what goes on without the dashboard; work in a thread isn't waited for."""
+        if isinstance(self._driver, TerminalDriver):
+            end_within(LEAVE_SECONDS, self.farewell)
         self.exit()
 
     @property
@@ -413,17 +490,23 @@ class DistillApp(App[None]):
             return "that was a recorded run, and nothing of it is kept; distill-tui alone is for runs of your own"
         if view is None or view.state.is_over:
             return ""
-        name = api.shown(view.name)
-        return f"run {name} goes on; distill-tui comes back to it, distill-engine stop {name} ends it with a model"
+        name = shlex.quote(api.shown(view.name))
+        return (
+            f"run {name} goes on; distill-tui --run {name} comes back to it, "
+            f"distill-engine stop {name} ends it with a model"
+        )
+
+    def _note_seen(self) -> None:
+        """Note that the run as it is now was seen, if it was."""
+        if self.pane == "training" and self.run_view is not None and not self.run_view.filling:
+            self._seen = self.run_view
 
     async def on_unmount(self) -> None:
         """Note what was seen, and end the helper process."""
-        if self._live is not None and (view := self.run_view) is not None and view.info is not None:
-            seen = remembered.Seen(time=time.time(), seq=view.state.seq)
-            latest = {**self.memory.seen, view.info.id: seen}
-            from msgspec.structs import replace  # noqa: PLC0415
-
-            remembered.save(api.state_folder(), replace(self.memory, seen=latest))
+        if self._seen is not None and self._seen.info is not None:
+            seen = Seen(time=time.time(), seq=self._seen.state.seq)
+            self._notebook.note(seen={**self.memory.seen, self._seen.info.id: seen})
+        self._notebook.write()
         if self._service is not None:
             await self._service.close()
 
@@ -445,6 +528,17 @@ class DistillApp(App[None]):
             "The dashboard has failed; runs go on without it. distill-tui opens it again. "
             f"What went wrong stands in {api.shown(str(log))}."
         )
+
+
+def _is_seen(node: DOMNode) -> bool:
+    return all(one.display for one in node.ancestors_with_self if isinstance(one, Widget))
+
+
+def _is_living(run: RunFolder) -> bool:
+    try:
+        return api.lock_holder(run) is not None
+    except OSError:  # whoever watches it is told
+        return False
 
 
 class _Ready(CompositorUpdate):

@@ -32,16 +32,15 @@ from distill_tui.chart_view import (
     ChartView,
     Scale,
     columns_of_memory,
-    number,
     place,
     place_ticks,
     scale_for,
     shown_window,
     smoothed,
-    span,
     transformed,
     value_label,
 )
+from distill_tui.format import clock, number
 from distill_tui.pyramid import Pyramid, found
 
 Array = npt.NDArray[np.generic]
@@ -59,7 +58,7 @@ GUTTER = 8
 """Cells at the left for the labels of values: seven for words, one for the axis."""
 LEAST_PLOT = 12
 """Below so many columns for the plot the gutter gives way."""
-LEAST_VALUE = 5
+LEAST_VALUE = 6
 """Cells for a value in the title."""
 
 _DASHES = ((1, 1), (5, 8), (2, 4), (1, 3))
@@ -200,14 +199,6 @@ def latest(series: Series) -> float:
     return float(series.y[-1]) if len(series.y) else float("nan")
 
 
-def read_out(series: Sequence[Series], view: ChartView) -> str:
-    """Return the values at the cursor in words, else the latest ones."""
-    if not series:
-        return ""
-    values = ", ".join(f"{one.label} {number(_told(one, view))}" for one in series)
-    return values if view.cursor is None else f"{values} at {_cursor_words(view)}"
-
-
 def sentence(series: Sequence[Series], axis: Axis) -> str:
     """Return the chart's main curve as a sentence without its full stop: where it is, where it goes, how good it got.
 
@@ -236,7 +227,7 @@ def _trend(main: Series, known: npt.NDArray[np.intp], x: float, axis: Axis) -> l
         return []
     then, now = float(main.y[earlier[-1]]), float(main.y[known[-1]])
     since = x - (float(main.x[earlier[-1]]) - main.origin)
-    time = f"{since:,.0f} {axis}s" if axis != "time" else "an hour" if 3300 < since < 3900 else span(since)
+    time = f"{since:,.0f} {axis}s" if axis != "time" else "an hour" if 3300 < since < 3900 else clock(since)
     if not then:
         return []
     percent = round(100 * (now - then) / abs(then))
@@ -258,13 +249,9 @@ def _at(x: float, axis: Axis) -> str:
     return f"after {place(x, axis)}" if axis == "time" else f"at {axis} {place(x, axis)}"
 
 
-def _cursor_words(view: ChartView) -> str:
-    where = place(view.cursor or 0.0, view.axis)
-    return where if view.axis == "time" else f"{view.axis} {where}"
-
-
-def _told(series: Series, view: ChartView) -> float:
-    return latest(series) if view.cursor is None or series.kind == "level" else value_at(series, view.cursor)
+def _told(series: Series, view: ChartView) -> str:
+    value = latest(series) if view.cursor is None or series.kind == "level" else value_at(series, view.cursor)
+    return number(value) if np.isfinite(value) else "-"
 
 
 def _rows_until(series: Series, x: float) -> int:
@@ -530,13 +517,13 @@ def _write_title(cells: Cells, title: str, series: Sequence[Series], view: Chart
     columns = cells.codes.shape[1]
     marks = _marks(series, ascii_only=ascii_only)
     # Of one width, so that what stands behind a value stays where it is.
-    values = [number(_told(one, view)).ljust(LEAST_VALUE) for one in series]
+    values = [_told(one, view).ljust(LEAST_VALUE) for one in series]
     head: list[Piece] = [(title, "title")]
 
-    def legend(gap: str, *, labels: bool, mark_width: int) -> list[Piece]:
+    def legend(gap: str, *, labels: bool, mark_width: int, within: str = " ") -> list[Piece]:
         pieces: list[Piece] = []
         for one, mark, value in zip(series, marks, values, strict=True):
-            label = f" {one.label}" if labels else ""
+            label = f"{within}{one.label}" if labels else ""
             pieces += [(gap, "plain"), (mark[:mark_width], one.colour), (label, "muted"), (f" {value}", "plain")]
         return pieces
 
@@ -544,6 +531,7 @@ def _write_title(cells: Cells, title: str, series: Sequence[Series], view: Chart
         [*head, *legend("   ", labels=True, mark_width=2)],
         [*head, *legend("  ", labels=True, mark_width=1)],
         [*head, *legend(" ", labels=True, mark_width=1)],
+        [*head, *legend(" ", labels=True, mark_width=1, within="")],
         [*head, *legend(" ", labels=False, mark_width=1)],
         [*head, *legend(" ", labels=False, mark_width=1)[:4]],
         legend(" ", labels=False, mark_width=1)[1:4],

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from distill_tui.format import round_clock, short_exponent
+
 Floats = npt.NDArray[np.float64]
 Axis = Literal["step", "epoch", "time"]
 
@@ -235,36 +237,14 @@ def value_label(value: float, scale: Scale) -> str:
     step = value if scale.is_log or len(ticks) < 2 else ticks[1] - ticks[0]
     largest = max(abs(tick) for tick in ticks)
     if largest >= 1e6 or 0 < abs(step) < 1e-4:
-        return _short_exponent(f"{value:.3g}" if abs(value) < 1e6 else f"{value:.2e}") if value else "0"
+        return short_exponent(f"{value:.3g}" if abs(value) < 1e6 else f"{value:.2e}") if value else "0"
     text = f"{value:,.{_decimals(step)}f}"
-    return text if len(text) <= 7 else _short_exponent(f"{value:.1e}")
-
-
-def number(value: float) -> str:
-    """Return a value to be read, of three digits or more: "0.412", "2.716", "12.3", "48,200", "4.12e-5"."""
-    if not math.isfinite(value):
-        return "-"
-    size = abs(value)
-    if value == 0 or size >= 1e7 or size < 1e-4:
-        return _short_exponent(f"{value:.2e}") if value else "0"
-    if size < 0.1:
-        return f"{value:.3g}"
-    return f"{value:.3f}" if size < 10 else f"{value:.1f}" if size < 100 else f"{value:,.0f}"
+    return text if len(text) <= 7 else short_exponent(f"{value:.1e}")
 
 
 def place(x: float, axis: Axis) -> str:
     """Return a place on an axis in words: a step in full digits, or a span of time such as "1 h 20 min"."""
-    return span(x) if axis == "time" else f"{x:,.0f}"
-
-
-def span(seconds: float) -> str:
-    """Return a span of time as a person says it, in its two largest units, such as "45 s" and "1 h 20 min"."""
-    whole = round(seconds)
-    for large, size, small, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {large} {rest} {small}" if rest else f"{whole // size} {large}"
-    return f"{whole} s"
+    return round_clock(x) if axis == "time" else f"{x:,.0f}"
 
 
 def place_ticks(low: float, high: float, axis: Axis, most: int) -> list[float]:
@@ -359,13 +339,3 @@ def _round_up(value: float) -> float:
 def _decimals(step: float) -> int:
     """Return how many digits after the point tell the multiples of `step` apart."""
     return next((count for count in range(6) if abs(round(step, count) - step) <= 1e-6 * abs(step)), 6)
-
-
-def _short_exponent(text: str) -> str:
-    """Return a number such as "1.20e-04" as "1.2e-4"."""
-    digits, mark, exponent = text.partition("e")
-    if not mark:
-        return text
-    if "." in digits:
-        digits = digits.rstrip("0").rstrip(".")
-    return f"{digits}e{int(exponent)}"

@@ -81,7 +81,11 @@ async def copy(app: App[object], text: str) -> str:
 
     Show the line below these words: whether it arrived can't be known.
     """
-    if len(text.encode("utf-8", "surrogateescape")) > MOST_BYTES:
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        return "a name in it isn't UTF-8, so it can't be copied; here it is:"
+    if length > MOST_BYTES:
         return "too long for a clipboard; here it is:"
     app.copy_to_clipboard(text)
     if not os.environ.get("TMUX"):
@@ -102,7 +106,7 @@ async def _into_tmux(text: str) -> bool:
     except OSError:
         return False
     try:
-        await asyncio.wait_for(tmux.communicate(text.encode("utf-8", "surrogateescape")), TMUX_SECONDS)
+        await asyncio.wait_for(tmux.communicate(text.encode()), TMUX_SECONDS)
     except TimeoutError:
         tmux.kill()
         await tmux.wait()

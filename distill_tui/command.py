@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import os
 import sys
@@ -43,6 +42,7 @@ def _visited(options: argparse.Namespace) -> int:
 
 def _shown(options: argparse.Namespace, run: str) -> int:
     from distill_tui.app import DistillApp, is_utf8  # noqa: PLC0415 - `--help` needs no Textual
+    from distill_tui.link import say_at_the_end  # noqa: PLC0415
 
     # numpy reads them when it is loaded. Huge pages cost a long history 13 MiB and pauses of 66 ms; a chart has no use
     # for threads of linear algebra, which reserve memory each.
@@ -51,9 +51,7 @@ def _shown(options: argparse.Namespace, run: str) -> int:
     ascii_only = options.ascii or not is_utf8()
     app = DistillApp(run=run, ascii_only=ascii_only, eco=options.eco, theme=options.theme, demo=options.demo)
     app.run(mouse=not options.no_mouse)
-    if app.farewell:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            os.write(1, f"{app.farewell}\n".encode())
+    say_at_the_end(app.farewell)
     return app.return_code or 0
 
 

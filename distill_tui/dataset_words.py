@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from distill_engine import api
+from distill_tui.format import Words, paragraph, wrapped
 
 if TYPE_CHECKING:
     from distill_tui.corpora import Known
     from distill_tui.forms import Form
-
-Line = list[tuple[str, str]]
-"""Pieces of a line, each with its tone."""
 
 SILENCE_DB = -199.0
 """Below this level there is no sound at all."""
@@ -47,9 +44,9 @@ def verdict(recording: api.Recording) -> tuple[str, str]:
     return ("! " + "; ".join(recording.warnings), "warn") if recording.warnings else ("", "")
 
 
-def recording_lines(recording: api.Recording, width: int) -> list[Line]:
+def recording_lines(recording: api.Recording, width: int) -> list[Words]:
     """Return all that is known of a recording."""
-    lines: list[Line] = [[(line, "strong")] for line in wrapped(api.shown(recording.name), width)]
+    lines: list[Words] = paragraph(api.shown(recording.name), width, "strong")
     if recording.sample_rate:
         form = (f"{recording.sample_rate:,} Hz", channels(recording.channels), recording.format)
         facts = ", ".join((api.duration(recording.seconds), *form))
@@ -58,15 +55,15 @@ def recording_lines(recording: api.Recording, width: int) -> list[Line]:
         one_line = f"{facts}, {levels}"
         lines += [[(one_line, "")]] if len(one_line) <= width else [[(facts, "")], [(levels, "")]]
     if recording.problem:
-        lines += [[(line, "bad")] for line in wrapped(f"Skipped: {recording.problem}", width)]
+        lines += paragraph(f"Skipped: {recording.problem}", width, "bad")
     for warning in recording.warnings if recording.usable else ():
-        lines += [[(line, "warn")] for line in wrapped(f"Look at: {warning}", width)]
+        lines += paragraph(f"Look at: {warning}", width, "warn")
     return lines
 
 
-def found(scan: api.Scan) -> Line:
+def found(scan: api.Scan) -> Words:
     """Return a scan in a line."""
-    line: Line = [(f"{api.counted(len(scan.recordings), 'recording')}, {len(scan.used)} used", "")]
+    line: Words = [(f"{api.counted(len(scan.recordings), 'recording')}, {len(scan.used)} used", "")]
     if scan.skipped:
         line += [(", ", ""), (f"{len(scan.skipped)} skipped", "bad")]
     if warned := sum(bool(recording.warnings) for recording in scan.used):
@@ -74,9 +71,9 @@ def found(scan: api.Scan) -> Line:
     return [*line, (f", {api.duration(scan.seconds)} of sound", "")]
 
 
-def use_lines(scan: api.Scan, form: Form, width: int) -> list[Line]:
+def use_lines(scan: api.Scan, form: Form, width: int) -> list[Words]:
     """Return what a run would make of a dataset: `form` is the draft as it would be for it."""
-    lines: list[Line] = [[("A run would use", "strong"), (f"  (draft, preset {form.preset})", "dim")]]
+    lines: list[Words] = [[("A run would use", "strong"), (f"  (draft, preset {form.preset})", "dim")]]
     sentences = [*_use(scan, form)]
     told = sentences if width < WIDE else wrapped("; ".join(sentences), width)
     lines += [[(line, "")] for sentence in told for line in wrapped(sentence, width)]
@@ -98,8 +95,7 @@ def _use(scan: api.Scan, form: Form) -> Iterator[str]:
     pieces = api.counted(takes.training_pieces, "piece")
     yield f"an epoch: {pieces} of a second, {api.counted(takes.steps_per_epoch, 'step')}"
     yield f"{api.counted(takes.steps, 'step')} in all at most"
-    disk = takes.cache_bytes + takes.run_bytes + takes.model_bytes
-    yield f"about {api.size(takes.memory_bytes)} of memory and {api.size(disk)} of disk"
+    yield f"about {api.size(takes.memory_bytes)} of memory and {api.size(takes.disk_bytes)} of disk"
 
 
 def _none_there(scan: api.Scan) -> str:
@@ -111,29 +107,22 @@ def _none_there(scan: api.Scan) -> str:
     return f"nothing: {others} like a recording"
 
 
-def corpus_lines(one: Known, *, is_gone: bool, is_next: bool, width: int, now: float) -> list[Line]:
+def corpus_lines(one: Known, *, is_gone: bool, is_next: bool, width: int, now: float) -> list[Words]:
     """Return all that is known of a folder before it is opened."""
     corpus = one.corpus
-    lines: list[Line] = [[(line, "strong")] for line in wrapped(api.shown(corpus.path), width)]
+    lines: list[Words] = paragraph(api.shown(corpus.path), width, "strong")
     if is_gone:
-        lines += [[(line, "bad")] for line in wrapped("There is no such folder any more.", width)]
+        lines += paragraph("There is no such folder any more.", width, "bad")
     if corpus.recordings:
         skipped = corpus.recordings - corpus.usable
         words = f"{api.counted(corpus.recordings, 'recording')}" + (f", {skipped} of them skipped" if skipped else "")
-        lines += [
-            [(line, "")] for line in wrapped(f"{words}, {api.duration(corpus.seconds)} at {rates(corpus.rates)}", width)
-        ]
+        lines += paragraph(f"{words}, {api.duration(corpus.seconds)} at {rates(corpus.rates)}", width)
     elif not is_gone:
-        lines += [[(line, "dim")] for line in wrapped("Not looked at yet: opening it does.", width)]
+        lines += paragraph("Not looked at yet: opening it does.", width, "dim")
     lines.append([(f"last used {api.ago(corpus.used, now)}", "")])
     if one.runs:
         names = ", ".join(api.shown(run) for run in one.runs[:6]) + (" and others" if len(one.runs) > 6 else "")
-        lines += [[(line, "")] for line in wrapped(f"{api.counted(len(one.runs), 'run')}: {names}", width)]
+        lines += paragraph(f"{api.counted(len(one.runs), 'run')}: {names}", width)
     if is_next:
         lines.append([("The next run trains on it.", "accent")])
     return lines
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Return a text in lines of so many characters."""
-    return textwrap.wrap(text, max(10, width), break_on_hyphens=False) or [""]

@@ -5,11 +5,14 @@ All of it blocks, so a screen lets a thread do it. Asking is the screen's: `ques
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from distill_engine import api
-from distill_tui.forms import Form, texts_of
+from distill_tui.forms import Form, texts_of, with_dataset
+from distill_tui.path_completion import is_folder, meant
 
 
 def loaded(form: Form, path: Path) -> Form:
@@ -22,26 +25,69 @@ def loaded(form: Form, path: Path) -> Form:
     return replace(form, edits=texts_of(file.values), file=file)
 
 
-def copied(form: Form, run: api.RunFolder) -> Form:
+def copied(form: Form, run: api.RunFolder, scan: api.Scan | None = None) -> Form:
     """Return the form with the configuration of an earlier run in place of all edits. Reads the run's file.
 
-    The run's own file stays the run's: saving asks for another name.
+    What `scan` found becomes the dataset where the form has none. The run's own file stays the run's: saving asks for
+    another name.
 
     Raises:
         ConfigError: it can't be read.
     """
-    return replace(loaded(form, run.config_file), file=None)
+    taken = replace(loaded(form, run.config_file), file=None)
+    return taken if scan is None or taken.dataset is not None else with_dataset(taken, scan.folder, scan)
+
+
+def scan_of(run: api.RunFolder, should_stop: Callable[[], bool]) -> api.Scan | None:
+    """Look at what is in the dataset of a run; None where it isn't there any more. Reads files that changed since.
+
+    Raises:
+        StopRequestedError: it was asked to stop.
+    """
+    try:
+        folder = Path(run.info().dataset)
+        return api.scan(folder, cache=api.cache_folder(), should_stop=should_stop) if is_folder(folder) else None
+    except api.DistillError:
+        return None
+
+
+def told_of_copy(before: Form, after: Form, run: api.RunFolder) -> str:
+    """Return in words what `copied` took of a run and what it didn't. Reads the run's file about itself."""
+    name = api.shown(run.name)
+    if before.dataset is None and after.dataset is not None:
+        told = f"settings and dataset are those of run {name}"
+    elif before.dataset is not None:
+        told = f"the settings are those of run {name}; the dataset stays {api.shown(before.dataset.name)}"
+    else:
+        told = f"the settings are those of run {name}; its dataset isn't there any more"
+    if after.model is not None:
+        return f"{told}; it still goes on from {api.shown(after.model.name)}"
+    return f"{told}; the model it went on from isn't taken" if _went_on(run) else told
+
+
+def _went_on(run: api.RunFolder) -> bool:
+    try:
+        return bool(run.info().start_from)
+    except api.DistillError:
+        return False
 
 
 def file_path(text: str) -> Path:
-    """Return the path that a person means by `text`; `.toml` is added where there is no suffix."""
-    path = Path(text.strip()).expanduser()
+    """Return the file that a person means by `text`; `.toml` is added where there is no suffix.
+
+    Raises:
+        DistillError: it can only be a folder, or no file at all.
+    """
+    last = text.strip().rpartition("/")[2]
+    if last in ("", ".", "..", "~") or "\0" in text:
+        raise api.DistillError(f"{api.shown(text.strip()) or 'nothing'} names no file", "type one such as bells.toml")
+    path = meant(text)
     return path if path.suffix else path.with_name(f"{path.name}.toml")
 
 
 def question_before_saving(form: Form, path: Path) -> str:
     """Return what to ask before `saved` writes to `path`, empty where it may. Looks at the file."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - a name that can't be one is no error yet
         return ""
     if form.file is None or form.file.path != path:
         return f"{api.shown(str(path))} exists already. Put these settings into it?"

@@ -5,15 +5,15 @@ Pure: toned pieces of lines, cut to a width in cells by whoever draws them.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from distill_engine import api
 from distill_tui import speeds
+from distill_tui.actions import key_of
 from distill_tui.form_fields import Field
+from distill_tui.format import Words, paragraph, wrapped
 from distill_tui.forms import Form
 
-Words = list[tuple[str, str]]
 EDITING = "enter accepts, esc takes back, up and down go on"
 _LABEL = 9
 
@@ -26,7 +26,7 @@ def beside(
     if row is not None:
         lines += [[(row.key, "strong")], *_about(row, width)]
     if editing:
-        lines += [[], *_wrapped(EDITING, width)]
+        lines += [[], *paragraph(EDITING, width, "dim")]
     return [*lines, [], *_file(form, width)]
 
 
@@ -44,7 +44,7 @@ def below(
             [
                 (
                     f"{takes.training_pieces:,} pieces, {takes.steps:,} steps, {api.size(takes.memory_bytes)} memory, "
-                    f"{api.size(_disk(takes))} disk",
+                    f"{api.size(takes.disk_bytes)} disk",
                     "",
                 )
             ],
@@ -57,9 +57,9 @@ def below(
 def _state(form: Form, width: int) -> list[Words]:
     problem = form.problem
     if problem is None:
-        return [[("Ready", "good"), (": s starts the run", "")]]
+        return [[("Ready", "good"), (f": {key_of('config.start')} starts the run", "")]]
     told = f"Not ready: {problem.message}"
-    return _wrapped(told, width, tone="warn")
+    return paragraph(told, width, "warn")
 
 
 def _takes(form: Form, known: Sequence[speeds.KnownSpeed], width: int) -> list[Words]:
@@ -67,7 +67,7 @@ def _takes(form: Form, known: Sequence[speeds.KnownSpeed], width: int) -> list[W
     takes = form.estimate
     heading: Words = [("what it will take", "strong")]
     if takes is None:
-        return [heading, *_wrapped("Known as soon as there is a dataset.", width)]
+        return [heading, *paragraph("Known as soon as there is a dataset.", width, "dim")]
     time, how = speeds.time_words(form.config, takes, known)
     return [
         heading,
@@ -75,10 +75,10 @@ def _takes(form: Form, known: Sequence[speeds.KnownSpeed], width: int) -> list[W
         _named("steps", f"{takes.steps_per_epoch:,} an epoch, {takes.steps:,} in all"),
         _named("weights", f"{takes.parameters:,}"),
         _named("memory", f"about {api.size(takes.memory_bytes)}"),
-        _named("disk", f"{api.size(_disk(takes))} in all:"),
+        _named("disk", f"{api.size(takes.disk_bytes)} in all:"),
         _named("", f"{api.size(takes.cache_bytes)} spectrograms", "dim"),
         _named("", f"{api.size(takes.run_bytes)} run, {api.size(takes.model_bytes)} model", "dim"),
-        *_hanging("time", time, width, ""),
+        *_hanging("time", time, width),
         *(_hanging("", how, width, "dim") if how else []),
     ]
 
@@ -88,16 +88,16 @@ def _about(row: Field, width: int) -> list[Words]:
     lines: list[Words] = []
     hint = row.complaint.hint if row.complaint else ""
     if not hint.startswith(row.reason or row.help):
-        lines += _wrapped(hint, width)
-    lines += _wrapped(row.help, width, tone="")
+        lines += paragraph(hint, width, "dim")
+    lines += paragraph(row.help, width)
     if row.fixed:
-        lines += _wrapped(row.fixed, width, tone="warn")
+        lines += paragraph(row.fixed, width, "warn")
     if row.allowed:
-        lines += _wrapped(f"Allowed: {row.allowed}.", width)
+        lines += paragraph(f"Allowed: {row.allowed}.", width, "dim")
     if row.preset or row.usual:
-        lines += _wrapped(f"Preset: {row.preset}. Usual: {row.usual}.", width)
+        lines += paragraph(f"Preset: {row.preset}. Usual: {row.usual}.", width, "dim")
     if row.reason and row.reason != row.fixed:
-        lines += _wrapped(row.reason, width)
+        lines += paragraph(row.reason, width, "dim")
     return lines
 
 
@@ -105,21 +105,13 @@ def _file(form: Form, width: int) -> list[Words]:
     if form.file is None:
         return []
     told = f"file {api.shown(str(form.file.path))}"
-    return [*_wrapped(told, width), *([[("not saved since it was changed", "warn")]] if form.unsaved else [])]
-
-
-def _disk(takes: api.Estimate) -> int:
-    return takes.cache_bytes + takes.run_bytes + takes.model_bytes
+    return [*paragraph(told, width, "dim"), *([[("not saved since it was changed", "warn")]] if form.unsaved else [])]
 
 
 def _named(name: str, words: str, tone: str = "") -> Words:
     return [(f"  {name:<{_LABEL}}", "dim"), (words, tone)]
 
 
-def _hanging(name: str, words: str, width: int, tone: str) -> list[Words]:
-    first, *more = textwrap.wrap(words, max(10, width - _LABEL - 2)) or [""]
+def _hanging(name: str, words: str, width: int, tone: str = "") -> list[Words]:
+    first, *more = wrapped(words, width - _LABEL - 2)
     return [_named(name, first, tone), *(_named("", line, tone) for line in more)]
-
-
-def _wrapped(words: str, width: int, *, tone: str = "dim") -> list[Words]:
-    return [[(line, tone)] for line in textwrap.wrap(words, max(10, width))]

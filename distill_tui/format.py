@@ -1,4 +1,7 @@
-"""Numbers, times and states as words for the screens: pure, and the same everywhere."""
+"""Numbers, times, lines and states as words for the screens: pure, and the same everywhere.
+
+A length of sound is told by `api.duration`, to a tenth of a second; any other span of time by `clock`.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,32 @@ from distill_engine import api
 if TYPE_CHECKING:
     from distill_engine.api import RunState
 
+Words = list[tuple[str, str]]
+"""Pieces of a line, each with its tone."""
+
 
 def number(value: float | None) -> str:
-    """Return a measured number in four digits, such as "0.4120", "1.2e-05" and "48,200"; "not finite" for none."""
+    """Return a measured number in four digits, such as "0.4120", "12.34", "48,200" and "4.12e-5"; else "not finite".
+
+    Digits that are 0 stay, so that a number that changes keeps its width.
+    """
     if value is None or not math.isfinite(value):
         return "not finite"
-    size = abs(value)
     if value == 0:
         return "0"
-    if size < 1e-3:
-        return f"{value:.1e}"
-    if size < 10:
-        return f"{value:.4f}" if size < 1 else f"{value:.3f}"
-    return f"{value:.1f}" if size < 1000 else f"{value:,.0f}"
+    rounded = f"{value:.3e}"
+    magnitude = int(rounded.partition("e")[2])
+    return f"{value:,.{max(0, 3 - magnitude)}f}" if -4 <= magnitude < 7 else short_exponent(rounded)
+
+
+def short_exponent(text: str) -> str:
+    """Return a number such as "1.20e-04" as "1.2e-4"."""
+    digits, mark, exponent = text.partition("e")
+    if not mark:
+        return text
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return f"{digits}e{int(exponent)}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -42,9 +58,41 @@ def clock(seconds: float) -> str:
     raise AssertionError
 
 
+def round_clock(seconds: float) -> str:
+    """Return a time span as `clock` does, without a second unit of which there is none: "20 min", "1 h 05 min"."""
+    large, _, rest = clock(seconds).partition(" 00 ")
+    return large if rest else clock(seconds)
+
+
 def moment(seconds: float) -> str:
     """Return a moment of the local day, such as "14:05:09"."""
     return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text in lines of at most `width` cells, broken at spaces where there are some; one line at least."""
+    width, text = max(1, width), text.replace("\n", " ")
+    lines = []
+    while api.cells(text) > width:
+        piece = api.cut(text, width) or text[0]
+        space = piece.rfind(" ")
+        if space > 0 and not text[len(piece) :].startswith(" "):
+            piece = piece[: space + 1]
+        lines.append(piece.rstrip())
+        text = text[len(piece) :].lstrip()
+    return [*lines, text]
+
+
+def paragraph(text: str, width: int, tone: str = "") -> list[Words]:
+    """Return a text in lines of at most `width` cells, all of one tone; none for no text."""
+    return [[(line, tone)] for line in wrapped(text, width)] if text else []
+
+
+def progress_bar(share: float, width: int, signs: str = "━─", tone: str = "accent") -> Words:
+    """Return a bar of so many cells, told by its two signs without colour too."""
+    full, empty = signs[0], signs[1]
+    done = round(min(1.0, max(0.0, share)) * width)
+    return [(full * done, tone), (empty * (width - done), "dim")]
 
 
 STATE_TONES = {

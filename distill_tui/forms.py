@@ -190,11 +190,11 @@ def wishes(form: Form) -> api.Wishes:
 
 def _check(form: Form) -> _Checked:
     """Lay what was typed over the preset; what can't be laid is complained of and left aside."""
-    base = api.replaced(form.base, form.dictated)
+    dictated = form.dictated
     values: dict[str, api.Value] = {}
     complaints = {complaint.key: complaint for complaint in _own_complaints(form)}
     for key, text in form.edits.items():
-        if key in form.dictated:
+        if key in dictated:
             continue
         try:
             values[key] = api.checked_value(key, api.parse_value(api.declarations()[key], text))
@@ -202,10 +202,13 @@ def _check(form: Form) -> _Checked:
             complaints[key] = Complaint(key=key, message=error.message, hint=error.hint)
     while True:
         try:
-            return _Checked(config=api.replaced(base, values), complaints=complaints)
+            return _Checked(config=api.replaced(form.base, {**dictated, **values}), complaints=complaints)
         except api.ConfigError as error:
             # Fields that contradict each other: the one edited last is at fault, and none of them counts.
             concerned = [key for key in values if key in (error.key, *error.also)]
+            if not concerned and form.model is not None and dictated:
+                complaints[MODEL], dictated = _model_complaint(form.model, error.message), {}
+                continue
             complaints[concerned[-1]] = Complaint(key=concerned[-1], message=error.message, hint=error.hint)
             values = {key: value for key, value in values.items() if key not in concerned}
 
@@ -223,8 +226,12 @@ def _own_complaints(form: Form) -> Iterator[Complaint]:
         except api.DistillError as error:
             yield Complaint(key=NAME, message=api.shown(error.message), hint=error.hint)
     if form.model is not None and form.model.info is None:
-        message = f"training can't go on from {api.shown(form.model.name)}: {form.model.problem}"
-        yield Complaint(key=MODEL, message=message, hint="choose another in Library")
+        yield _model_complaint(form.model, form.model.problem)
+
+
+def _model_complaint(model: api.LibraryEntry, why: str) -> Complaint:
+    message = f"training can't go on from {api.shown(model.name)}: {api.shown(why)}"
+    return Complaint(key=MODEL, message=message, hint="choose another in Library")
 
 
 def _value(key: str, text: str) -> api.Value | None:

@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill_tui.actions import ACTIONS, conflicts
+from distill_tui.actions import ACTIONS, conflicts, named
 
 FILE = "keys.toml"
 
@@ -27,7 +27,7 @@ def load_keys(folder: Path) -> KeyFile:
     """Return the key file in a folder. What can't be used of it is named and passed over."""
     try:
         table = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return KeyFile(changed={})
     except (OSError, ValueError) as error:
         return KeyFile(changed={}, complaints=(f"{FILE} can't be read: {error}",))
@@ -41,6 +41,6 @@ def load_keys(folder: Path) -> KeyFile:
         elif not isinstance(spelt, list) or not all(isinstance(key, str) and key for key in spelt) or not spelt:
             complaints.append(f"{FILE}: {name} needs a key or a list of keys")
         else:
-            changed[name] = ",".join(spelt)
+            changed[name] = ",".join(map(named, spelt))
     complaints += [f"{FILE}: {conflict}" for conflict in conflicts(changed)]
     return KeyFile(changed=changed, complaints=tuple(complaints))

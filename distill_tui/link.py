@@ -41,10 +41,12 @@ class Pace:
     """How often live data is drawn. `backlog` tells how many writes still wait for the terminal."""
 
     def __init__(self, backlog: Callable[[], int], *, eco: bool, on_change: Callable[[float], None]) -> None:
+        """`on_change` gets the seconds between two drawings when they change, 0 for the usual pace."""
         self._backlog = backlog
         self._fastest = 1 if eco else 0
         self._step = self._fastest
         self._calm = 0
+        self._was_waiting = False
         self._on_change = on_change
 
     @property
@@ -58,10 +60,16 @@ class Pace:
         return self._step > self._fastest
 
     def before_drawing(self) -> bool:
-        """Tell whether to draw now: not while what was drawn before still waits. Steps down, and up again, by that."""
-        if self._backlog():
+        """Tell whether to draw now: not while what was drawn before still waits.
+
+        What waits at one look may have been written just then; at two in a row it is the link that doesn't keep up.
+        """
+        waits, waited = self._backlog() > 0, self._was_waiting
+        self._was_waiting = waits
+        if waits:
             self._calm = 0
-            self._move(min(self._step + 1, len(PACES) - 1))
+            if waited:
+                self._move(min(self._step + 1, len(PACES) - 1))
             return False
         self._calm += 1
         if self._calm >= CALM_DRAWINGS and self.is_slowed:
@@ -72,7 +80,7 @@ class Pace:
     def _move(self, step: int) -> None:
         if step != self._step:
             self._step = step
-            self._on_change(self.seconds)
+            self._on_change(self.seconds if self.is_slowed else 0.0)
 
 
 class TerminalDriver(LinuxDriver):
@@ -134,10 +142,29 @@ class TerminalDriver(LinuxDriver):
 
     def _leave(self) -> None:
         """End now. Putting the terminal right may block for ever where nobody reads it, so it has a deadline."""
-        threading.Thread(target=_end_later, name="deadline", daemon=True).start()
+        end_within(END_SECONDS)
         self._app.exit()
 
 
-def _end_later() -> None:
-    threading.Event().wait(END_SECONDS)
+def end_within(seconds: float, last_words: str = "") -> None:
+    """End the process so much later at most, whatever still holds it, with some words for the terminal."""
+    threading.Thread(target=_end_later, args=(seconds, last_words), name="deadline", daemon=True).start()
+
+
+def _end_later(seconds: float, last_words: str) -> None:
+    threading.Event().wait(seconds)
+    say_at_the_end(last_words)
     os._exit(0)
+
+
+def say_at_the_end(words: str) -> None:
+    """Write words below what was on the screen; nothing where the terminal is gone."""
+    if words:
+        with contextlib.suppress(OSError):
+            os.write(1, f"{words}\n".encode())
+
+
+def notice(words: str) -> str:
+    """Return what has a terminal that knows OSC 9 notify its person; within tmux it is handed through."""
+    sequence = f"\x1b]9;{words}\x07"
+    return f"\x1bPtmux;\x1b{sequence}\x1b\\" if "TMUX" in os.environ else sequence

@@ -57,15 +57,29 @@ class LiveRun:
         self._view: RunView | None = None
 
     async def watch(self) -> None:
-        """Follow until cancelled: through the end of the run, and on when it is resumed."""
+        """Follow until cancelled: through the end of the run, on when it is resumed, and while it can't be read."""
         try:
-            await self._begin()
             while True:
-                await self._follow()
-                await self._until_revived()
+                try:
+                    await self._begin()
+                    while True:
+                        await self._follow()
+                        await self._until_revived()
+                except OSError as error:
+                    self._tell_problem(f"it can't be read: {error.strerror or error}")
+                    await asyncio.sleep(REVIVAL_SECONDS)
         finally:
             if self._waiting:
                 self._waiting.cancel()
+
+    def _tell_problem(self, problem: str) -> None:
+        if self._view is None:
+            self._view = RunView(
+                folder=self.folder, info=None, state=api.RunState(), history=None, filling=False, holder=None
+            )
+        if self._view.problem != problem:
+            self._view = replace(self._view, problem=problem)
+            self._publish_now()
 
     async def _begin(self) -> None:
         reading = await asyncio.to_thread(api.glance, self.folder)

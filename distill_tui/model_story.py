@@ -6,7 +6,6 @@ A run's model has the run's id; so that run is found whatever either is called t
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,10 +61,9 @@ def settings_in(text: str) -> tuple[Setting, ...]:
     tells nothing.
     """
     try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        told = [_setting(key, value) for key, value in api.leaves(tomllib.loads(text))]
+    except (tomllib.TOMLDecodeError, api.ConfigError, RecursionError):
         return ()
-    told = [_setting(key, value) for key, value in _leaves(document)]
     return tuple(sorted(told, key=lambda setting: not setting.differs))
 
 
@@ -78,15 +76,6 @@ def _setting(key: str, value: object) -> Setting:
         value=text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}...",
         usual=text_of(known.default) if known else "",
     )
-
-
-def _leaves(table: dict[str, object], before: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every value of a table and of the tables in it, under its dotted key."""
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
 
 
 def _run_with_id(model_id: str) -> RunFolder | None:

@@ -1,67 +1,21 @@
-"""Models in words: a line of the list each, and one in full beside it. Pure."""
+"""A model in words: all that its header says, as it stands beside the list. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from distill_engine import api
-from distill_tui.widgets.listing import Cell, Column, Row
+from distill_tui.format import Words, number, paragraph, wrapped
 
 if TYPE_CHECKING:
     from distill_engine.api import LibraryEntry
 
-Words = list[tuple[str, str]]
-
-COLUMNS = (
-    Column(title="name"),
-    Column(title="recordings", width=10, right=True, rank=5),
-    Column(title="length", width=11, right=True, rank=4),
-    Column(title="of", width=12, rank=3),
-    Column(title="epochs", width=7, right=True, rank=1),
-    Column(title="distance (least)", width=16, right=True),
-    Column(title="size", width=8, right=True, rank=2),
-    Column(title="saved", width=16, rank=1),
-)
 _LABEL = 12
 
 
-def rows(entries: Sequence[LibraryEntry]) -> list[Row]:
-    """Return the models as lines under `COLUMNS`, each with its path as its key."""
-    return [_row(entry) for entry in entries]
-
-
-def _row(entry: LibraryEntry) -> Row:
-    size = Cell(text=api.size(entry.size), order=entry.size)
-    saved = Cell(text=local_minute(entry.modified), order=entry.modified)
-    name = Cell(text=api.shown(entry.name))
-    if entry.info is None:
-        nothing = Cell(text="", order="")
-        cells = (name, nothing, nothing, nothing, nothing, Cell(text="can't be used", order="~"), size, saved)
-        return Row(key=str(entry.path), cells=cells, tone="warn")
-    training = entry.info.training
-    cells = (
-        name,
-        Cell(text=f"{training.recordings:,}", order=training.recordings),
-        Cell(text=api.duration(training.seconds), order=training.seconds),
-        Cell(text=api.shown(training.dataset)),
-        Cell(text=f"{training.epochs:,}", order=training.epochs),
-        _distance_cell(entry),
-        size,
-        saved,
-    )
-    return Row(key=str(entry.path), cells=cells)
-
-
-def _distance_cell(entry: LibraryEntry) -> Cell:
-    lsd, least = _lsd(entry)
-    if lsd is None:
-        return Cell(text="not measured", tone="dim", order="")
-    return Cell(text=f"{lsd:.1f} dB" + (f" ({least:.1f})" if least is not None else ""), order=lsd)
-
-
-def _lsd(entry: LibraryEntry) -> tuple[float | None, float | None]:
+def lsd_and_least(entry: LibraryEntry) -> tuple[float | None, float | None]:
     """Return the distance of the model's reconstructions, and of the representation alone, in dB."""
     assert entry.info is not None
     training = entry.info.training
@@ -73,14 +27,12 @@ def _lsd(entry: LibraryEntry) -> tuple[float | None, float | None]:
 
 def details(entry: LibraryEntry, width: int) -> list[Words]:
     """Return all that the model's header says but its configuration, in lines of at most `width` cells."""
-    lines: list[Words] = [[(line, "strong")] for line in broken(api.shown(entry.name), width)]
+    lines: list[Words] = paragraph(api.shown(entry.name), width, "strong")
     for label, text in _facts(entry):
-        pieces = broken(text, width - _LABEL)
-        lines += [
-            [(f"{label if not number else '':{_LABEL}}", "dim"), (piece, "")] for number, piece in enumerate(pieces)
-        ]
+        pieces = wrapped(text, width - _LABEL)
+        lines += [[(f"{'' if place else label:{_LABEL}}", "dim"), (piece, "")] for place, piece in enumerate(pieces)]
     if entry.info is None:
-        lines[1:1] = [[(line, "warn")] for line in broken(f"It can't be used: {api.shown(entry.problem)}", width)]
+        lines[1:1] = paragraph(f"It can't be used: {api.shown(entry.problem)}", width, "warn")
     return lines
 
 
@@ -98,7 +50,7 @@ def _facts(entry: LibraryEntry) -> Iterator[tuple[str, str]]:
     best = f" (best: {training.best_epoch:,})" if training.best_epoch else ""
     yield "trained for", f"{api.counted(training.epochs, 'epoch')}{best}, {api.counted(training.steps, 'step')}"
     loss = training.best_validation_loss
-    yield "validation", "not measured" if loss is None else f"{loss:.4g} at its best"
+    yield "validation", "not measured" if loss is None else f"{number(loss)} at its best"
     yield "distance", _distance_words(entry)
     yield "latent", f"{info.architecture.latent_dim} dimensions for a second"
     if training.versions:
@@ -108,7 +60,7 @@ def _facts(entry: LibraryEntry) -> Iterator[tuple[str, str]]:
 
 
 def _distance_words(entry: LibraryEntry) -> str:
-    lsd, least = _lsd(entry)
+    lsd, least = lsd_and_least(entry)
     if lsd is None:
         return "not measured"
     return f"{lsd:.2f} dB LSD" + (f", and {least:.2f} at the least" if least is not None else "")
@@ -129,16 +81,3 @@ def _finished(text: str) -> str:
     except ValueError:
         return api.shown(text)
     return local_minute((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def broken(text: str, width: int) -> list[str]:
-    """Return a text in lines of at most `width` cells, broken at spaces where there are some."""
-    lines = []
-    while api.cells(text) > max(1, width):
-        piece = api.cut(text, max(1, width)) or text[0]
-        space = piece.rfind(" ")
-        if space > 0 and not text[len(piece) :].startswith(" "):
-            piece = piece[: space + 1]
-        lines.append(piece.rstrip())
-        text = text[len(piece) :].lstrip()
-    return [*lines, text]

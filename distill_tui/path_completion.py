@@ -52,7 +52,11 @@ class Completion:
 
 def meant(text: str) -> Path:
     """Return the folder a person means: `~` is their home; what begins with neither that nor `/` lies below here."""
-    return Path(os.path.abspath(os.path.expanduser(text.strip())))  # noqa: PTH100, PTH111 - a wrong `~name` is no error
+    path = os.path.expanduser(text.strip())  # noqa: PTH111 - a wrong `~name` is no error
+    try:
+        return Path(os.path.abspath(path))  # noqa: PTH100
+    except OSError:  # the folder one is in is gone
+        return Path(path)
 
 
 def completion(text: str) -> Completion:
@@ -85,8 +89,8 @@ def look_inside(folder: Path) -> Inside:
                     names.append(entry.name)
                 elif not entry.name.startswith("."):
                     recordings += api.looks_like_recording(Path(entry.name))
-    except OSError as error:
-        return Inside(problem=error.strerror or str(error))
+    except (OSError, ValueError) as error:  # ValueError: a character that no name can have
+        return Inside(problem=getattr(error, "strerror", None) or str(error))
     names.sort(key=lambda name: (name.startswith("."), name.casefold(), name))
     return Inside(folders=tuple(names), recordings=recordings)
 

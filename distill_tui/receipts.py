@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from distill_engine import api
-from distill_tui.format import moment
-from distill_tui.run_summary import Line, wrapped
+from distill_tui.format import Words, moment
+from distill_tui.run_summary import in_rows
 
 Outcome = Literal["", "done", "refused", "late", "failed"]
 
@@ -95,13 +95,13 @@ def failed(receipt: Receipt, error: api.DistillError, now: float) -> Receipt:
     return replace(receipt, outcome=outcome, answered=now, words=error.message, hint=error.hint)
 
 
-def lines(receipt: Receipt, now: float, width: int) -> list[Line]:
+def lines(receipt: Receipt, now: float, width: int) -> list[Words]:
     """Return the receipt in two or three lines."""
     return [_stages(receipt), *_below(receipt, now, width)][:MOST_ROWS]
 
 
-def _stages(receipt: Receipt) -> Line:
-    line: Line = [
+def _stages(receipt: Receipt) -> Words:
+    line: Words = [
         (f"{receipt.order} {api.shown(receipt.run)}", "strong"),
         ("  asked ", "dim"),
         (moment(receipt.asked), ""),
@@ -117,12 +117,12 @@ def _stages(receipt: Receipt) -> Line:
     return line
 
 
-def _below(receipt: Receipt, now: float, width: int) -> list[Line]:
+def _below(receipt: Receipt, now: float, width: int) -> list[Words]:
     if receipt.waits:
         left, within = max(0.0, receipt.deadline - now), receipt.deadline - receipt.asked
         told = f"answer within {within:.0f} s, {left:.0f} left; if none comes, {receipt.otherwise}"
-        return [[(line, "dim")] for line in wrapped([told], width, MOST_ROWS - 1)]
+        return [[(line, "dim")] for line in in_rows([told], width, MOST_ROWS - 1)]
     texts = [api.shown(receipt.words), api.shown(receipt.hint)]
     if receipt.path and receipt.path not in receipt.words:
         texts[0] = f"{texts[0]}: {api.shown(receipt.path)}"
-    return [[(text, "")] for text in wrapped([text for text in texts if text], width, MOST_ROWS - 1)]
+    return [[(text, "")] for text in in_rows([text for text in texts if text], width, MOST_ROWS - 1)]

@@ -6,13 +6,18 @@ It is a convenience: a file that can't be read or written costs nothing but the 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from distill_engine import api
 
 FILE = "dashboard.json"
+LOCK = "dashboard.lock"
 
 
 class Corpus(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +61,9 @@ class Generating(msgspec.Struct, frozen=True, kw_only=True):
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. Fields are added with a default, never renamed."""
 
-    theme: str = ""
+    themes: dict[str, str] = {}
+    """The colours that were chosen, by the colours the terminal has."""
+
     training_view: str = "charts"
     charts: Charts = Charts()
     generating: Generating = Generating()
@@ -71,15 +78,63 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """The hints that were given once and needn't be given again."""
 
 
-def load(folder: Path) -> Memory:
-    """Return what is remembered under the state folder; nothing where there is no such file, or none to be read."""
+class Notebook:
+    """What is remembered, and the one way to change it. `memory` is it as far as this dashboard knows.
+
+    Only what was changed here is written, over what the file holds by then: two dashboards don't undo each other's
+    notes, nor an early write a later one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.memory = _read(folder / FILE)
+        self._folder = folder
+        self._changes: dict[str, object] = {}
+        self._writing = threading.Lock()
+
+    def note(self, **changes: object) -> None:
+        """Change fields of the memory; `write` keeps them."""
+        self.memory = replace(self.memory, **changes)
+        self._changes |= changes
+
+    def write(self) -> None:
+        """Write what was noted since the last time, whole, or not at all where that can't be. May take a while."""
+        with self._writing, contextlib.suppress(OSError):
+            if not self._changes:
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with _only_writer(self._folder):
+                changes, self._changes = self._changes, {}
+                memory = _merged(_read(self._folder / FILE), changes)
+                api.write_bytes(self._folder / FILE, msgspec.json.format(msgspec.json.encode(memory)))
+
+
+def _read(path: Path) -> Memory:
+    """Return what is remembered in a file; nothing where there is none, or none to be understood."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Memory)
+        return msgspec.json.decode(path.read_bytes(), type=Memory)
     except (OSError, msgspec.DecodeError):
         return Memory()
 
 
-def save(folder: Path, memory: Memory) -> None:
-    """Write it whole, or not at all where that can't be."""
-    with contextlib.suppress(OSError):
-        api.write_bytes(folder / FILE, msgspec.json.format(msgspec.json.encode(memory)))
+def _merged(memory: Memory, changes: dict[str, object]) -> Memory:
+    changed = replace(memory, **changes)
+    corpora = {corpus.path: corpus for corpus in sorted((*memory.corpora, *changed.corpora), key=_last_change)}
+    return replace(
+        changed,
+        seen={**memory.seen, **changed.seen},
+        themes={**memory.themes, **changed.themes},
+        corpora=tuple(corpora.values()),
+    )
+
+
+def _last_change(corpus: Corpus) -> float:
+    return max(corpus.used, corpus.removed)
+
+
+@contextlib.contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Keep other dashboards from writing meanwhile, where the file system can."""
+    with (folder / LOCK).open("wb") as file:
+        with contextlib.suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        yield

@@ -1,7 +1,7 @@
 """What all runs come to, for a list that is looked at again and again, and what their settings have of their own.
 
-A run is read again only when its log has grown or its lock has changed hands: runs that are over cost a few system
-calls each. Reading blocks, so a screen lets a thread do it.
+A run is read again only when its log has grown or its lock has changed hands, and then only what is new of it: runs
+that are over cost a few system calls each. Reading blocks, so a screen lets a thread do it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_engine import api
+
+AT_ONCE = 128 << 20
+"""How many bytes of logs are read for one refresh: a tenth of a second. A longer log has a refresh for itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,30 +25,48 @@ class _Stamp:
     holder: int | None = None
 
 
-class RunList:
-    """All runs, the newest first; `refreshed` reads what has changed."""
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """A run as it was last read."""
 
-    def __init__(self) -> None:
-        self._known: dict[Path, tuple[_Stamp, api.Reading]] = {}
+    stamp: _Stamp
+    reading: api.Reading
+    is_whole: bool = True
+    """Whether its best epoch is known, if it has one."""
+
+
+class RunList:
+    """All runs, the newest first; `refreshed` reads what has changed, `at_once` bytes of it unless one log has more."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._known: dict[Path, _Known] = {}
+        self._at_once = self._left = at_once
 
     def refreshed(self) -> list[api.Reading]:
-        """Return what is known of every run now. Blocks."""
-        known: dict[Path, tuple[_Stamp, api.Reading]] = {}
+        """Return what is known of every run now; the best epoch of a long one may be missing for a while. Blocks."""
+        known: dict[Path, _Known] = {}
+        self._left = self._at_once
         for folder in api.list_runs():
             try:
                 known[folder.path] = self._read(folder)
             except OSError as error:
-                known[folder.path] = _Stamp(), _unread(folder, error)
+                known[folder.path] = _Known(stamp=_Stamp(), reading=_unread(folder, error))
         self._known = known
-        return [reading for _, reading in known.values()]
+        return [one.reading for one in known.values()]
 
-    def _read(self, folder: api.RunFolder) -> tuple[_Stamp, api.Reading]:
-        stamp = _stamp(folder)
-        before = self._known.get(folder.path)
-        # A run that nobody has begun becomes one that nobody will without any file changing.
-        if before is not None and before[0] == stamp and before[1].state.seq:
-            return before
-        return stamp, api.outline(folder)
+    def _read(self, folder: api.RunFolder) -> _Known:
+        stamp, before = _stamp(folder), self._known.get(folder.path)
+        if before is not None and before.is_whole:
+            # A run that nobody has begun becomes one that nobody will without any file changing.
+            if before.stamp == stamp and before.reading.state.seq:
+                return before
+            return _Known(stamp=stamp, reading=api.outline(folder, before.reading))
+        length = stamp.log[1] if stamp.log else 0
+        if length <= self._left or (before is not None and self._left == self._at_once):
+            self._left -= length
+            return _Known(stamp=stamp, reading=api.outline(folder))
+        glanced = api.glance(folder)
+        return _Known(stamp=stamp, reading=glanced, is_whole=api.best_loss(glanced.state) is not None)
 
 
 def _stamp(folder: api.RunFolder) -> _Stamp:
@@ -66,7 +87,7 @@ def _signature(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-Settings = Mapping[str, object]
+Settings = Mapping[str, "api.Value"]
 """What a run was started with, by the dotted key of the setting, and what it learns from besides."""
 
 
@@ -77,7 +98,7 @@ def settings_of(folder: api.RunFolder) -> Settings:
         DistillError: its configuration can't be read.
     """
     info = folder.info()
-    own: dict[str, object] = {"dataset": info.dataset, "start from": info.start_from or "nothing"}
+    own: dict[str, api.Value] = {"dataset": info.dataset, "start from": info.start_from or "nothing"}
     return {**own, **api.read_settings(folder.config_file).values}
 
 

@@ -7,23 +7,24 @@ them, each made for the width it is given.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distill_engine import api
-from distill_tui.format import clock, number, percent, state_in_words, state_tone
+from distill_tui.actions import key_of
+from distill_tui.format import Words, clock, number, percent, progress_bar, state_in_words, state_tone, wrapped
 
 if TYPE_CHECKING:
     from distill_engine.api import History, RunState
     from distill_tui.live_run import RunView
     from distill_tui.remembered import Seen
 
-Line = list[tuple[str, str]]
-
 LONGEST_NAME = 24
 """Cells of a run's name in the header."""
+
+LISTED = 1_000
+"""How many events are listed, the newest: to lay out more of them would keep a key waiting."""
 
 WARNINGS_NAMED = 3
 """How many new warnings are told one by one."""
@@ -57,12 +58,12 @@ class Change:
 # Lines.
 
 
-def plain(line: Line, *, ascii_only: bool) -> Line:
+def plain(line: Words, *, ascii_only: bool) -> Words:
     """Return a line with our own signs in ASCII where nothing else can be shown."""
     return [(text.translate(_PLAIN), tone) for text, tone in line] if ascii_only else line
 
 
-def spread(left: Line, right: Line, width: int) -> Line:
+def spread(left: Words, right: Words, width: int) -> Words:
     """Return a line with `right` at its end, or without it where there is no room."""
     room = width - _width(left) - _width(right)
     return [*left, (" " * room, ""), *right] if right and room >= 2 else left
@@ -78,29 +79,24 @@ def path_within(path: str, width: int) -> str:
     return whole
 
 
-def wrapped(texts: Sequence[str], width: int, rows: int) -> list[str]:
+def in_rows(texts: Sequence[str], width: int, rows: int) -> list[str]:
     """Return the texts on so many rows at most, each on rows of its own where there is room for that.
 
     The last row ends with an ellipsis where there is more.
     """
-    lines = [line for text in texts for line in textwrap.wrap(text, max(10, width))]
+    texts = [text for text in texts if text]
+    lines = [line for text in texts for line in wrapped(text, width)]
     if len(lines) > rows:
-        lines = textwrap.wrap("; ".join(texts), max(10, width))
+        lines = wrapped("; ".join(texts), width)
     if len(lines) > rows:
-        lines = [*lines[: rows - 1], lines[rows - 1][: width - 2] + " …"] if rows else []
+        lines = [*lines[: rows - 1], api.cut(lines[rows - 1], width - 2) + " …"] if rows else []
     return lines
-
-
-def progress_bar(share: float, width: int) -> Line:
-    """Return a bar of so many cells, told by its shape without colour too."""
-    done = round(min(1.0, max(0.0, share)) * width)
-    return [("━" * done, "accent"), ("─" * (width - done), "dim")]
 
 
 # The header.
 
 
-def header(view: RunView, now: float, width: int) -> list[Line]:
+def header(view: RunView, now: float, width: int) -> list[Words]:
     """Return the three lines that say how a run goes, or how it ended and what to do."""
     state = view.state
     first = spread(_who(view, width), _machine(state), width)
@@ -113,21 +109,29 @@ def header(view: RunView, now: float, width: int) -> list[Line]:
     return [first, _progress(state, now, width), _losses(state, width)]
 
 
-def no_run() -> list[Line]:
+def no_run() -> list[Words]:
     """Return the header where there is no run to watch."""
     return [
         [("No run yet", "strong")],
-        [("Choose recordings in ", ""), ("1 Datasets", "accent"), (", then begin in ", ""), ("2 Config", "accent")],
-        [("It is shown here live, and goes on when the dashboard is left. ", "dim"), *_key("r", "lists runs")],
+        [
+            ("Choose recordings in ", ""),
+            (f"{key_of('app.show_datasets')} Datasets", "accent"),
+            (", then begin in ", ""),
+            (f"{key_of('app.show_config')} Config", "accent"),
+        ],
+        [
+            ("It is shown here live, and goes on when the dashboard is left. ", "dim"),
+            *_key("training.runs", "lists runs"),
+        ],
     ]
 
 
-def _who(view: RunView, width: int) -> Line:
+def _who(view: RunView, width: int) -> Words:
     state = view.state
     name = api.shown(view.name)
     if api.cells(name) > LONGEST_NAME:
         name = api.cut(name, LONGEST_NAME - 1) + "…"
-    line: Line = [(name, "strong"), ("  ", ""), (state_in_words(state), state_tone(state))]
+    line: Words = [(name, "strong"), ("  ", ""), (state_in_words(state), state_tone(state))]
     if state.step or state.epoch:
         told = how_far(state)
         while told and _width(line) + 3 + api.cells(told) > width:
@@ -143,11 +147,11 @@ def how_far(state: RunState) -> str:
     return " · ".join(filter(None, (epochs, steps, percent(state.step, state.total_steps))))
 
 
-def _machine(state: RunState) -> Line:
+def _machine(state: RunState) -> Words:
     return [(f"{state.device} · {state.precision}", "dim")] if state.device else []
 
 
-def _beginning(state: RunState, width: int) -> list[Line]:
+def _beginning(state: RunState, width: int) -> list[Words]:
     progress = state.progress
     if progress is None or not progress.total:
         return [[("The worker loads torch, then lists the recordings.", "")], []]
@@ -157,7 +161,7 @@ def _beginning(state: RunState, width: int) -> list[Line]:
     return [[*bar, (told, "")], [(f"{verb} ", "dim"), (path_within(progress.file, width - len(verb) - 1), "dim")]]
 
 
-def _progress(state: RunState, now: float, width: int) -> Line:
+def _progress(state: RunState, now: float, width: int) -> Words:
     words = _paused(state, now) if state.phase == "paused" else _times(state, now)
     while len(words) > 1 and _width(words) + 6 > width:
         words = words[:-1]
@@ -165,23 +169,23 @@ def _progress(state: RunState, now: float, width: int) -> Line:
     return [*bar, ("  ", ""), *words]
 
 
-def _times(state: RunState, now: float) -> Line:
+def _times(state: RunState, now: float) -> Words:
     left = api.seconds_left(state, now)
     since = " since it was resumed" if state.restarts else " so far"
     told = "time left is told after an epoch" if left is None else f"{clock(left)} left"
     return [(told, "" if left is not None else "dim"), (f" · {clock(max(0.0, now - state.resumed))}{since}", "dim")]
 
 
-def _paused(state: RunState, now: float) -> Line:
+def _paused(state: RunState, now: float) -> Words:
     by = f" by {api.shown(state.pause.reason)}" if state.pause and state.pause.reason else ""
     since = f" {api.ago(state.pause.time, now)}" if state.pause else ""
-    return [(f"paused{by}{since} · ", "warn"), ("p", "accent"), (" goes on", "")]
+    return [(f"paused{by}{since} · ", "warn"), (key_of("training.pause"), "accent"), (" goes on", "")]
 
 
-def _losses(state: RunState, width: int) -> Line:
+def _losses(state: RunState, width: int) -> Words:
     if state.last_step is None:
         return [("no step is done yet", "dim")]
-    line: Line = [("loss ", "dim"), (number(state.last_step.loss), "")]
+    line: Words = [("loss ", "dim"), (number(state.last_step.loss), "")]
     epoch = state.last_epoch
     if epoch is not None and epoch.validation_loss is not None:
         line += [("   validation ", "dim"), (number(epoch.validation_loss), "")]
@@ -192,7 +196,7 @@ def _losses(state: RunState, width: int) -> Line:
     return spread(line, [(f"{number(state.last_step.pieces_per_second)} pieces a second", "dim")], width)
 
 
-def _end(state: RunState, now: float, width: int) -> list[Line]:
+def _end(state: RunState, now: float, width: int) -> list[Words]:
     when = api.ago(state.ended, now)
     match state.ending:
         case api.RunFinished() as ending:
@@ -203,24 +207,27 @@ def _end(state: RunState, now: float, width: int) -> list[Line]:
             return [finished, _left_behind(state, ending.model, width)]
         case api.RunStopped() as ending:
             by = f" by {api.shown(ending.reason)}" if ending.reason else ""
-            stopped = spread([(f"stopped{by} {when}", "")], _key("R", _from(state)), width)
+            stopped = spread([(f"stopped{by} {when}", "")], _key("training.resume", _from(state)), width)
             return [stopped, _left_behind(state, ending.model, width, checkpoint=ending.checkpoint)]
         case api.RunFailed() as ending if state.phase == "failed":
-            message = [(line, "bad") for line in wrapped([api.shown(ending.message)], width, 1)]
+            message = [(line, "bad") for line in in_rows([api.shown(ending.message)], width, 1)]
             hint = api.shown(ending.hint.replace("\n", "; "))
-            return [message, spread([(line, "") for line in wrapped([hint], width, 1)], _key("R", "resumes"), width)]
+            return [
+                message,
+                spread([(line, "") for line in in_rows([hint], width, 1)], _key("training.resume", "resumes"), width),
+            ]
         case _ if state.seq:
             told = f"it died without a word; its last sign was {api.ago(state.time, now)}"
             why = "killed, out of memory, or the machine went down" if width >= 100 else "killed, or out of memory"
-            next_: Line = [*_key("l", "log"), (" · ", "dim"), *_key("R", _from(state))]
+            next_: Words = [*_key("training.log", "log"), (" · ", "dim"), *_key("training.resume", _from(state))]
             return [[(told, "bad")], [(f"{why} · ", "dim"), *next_]]
         case _:
-            return [[("no worker has begun the run", "bad")], _key("R", "begins it")]
+            return [[("no worker has begun the run", "bad")], _key("training.resume", "begins it")]
 
 
-def _left_behind(state: RunState, model: str, width: int, *, checkpoint: str = "") -> Line:
+def _left_behind(state: RunState, model: str, width: int, *, checkpoint: str = "") -> Words:
     """Say where the model is, or else the checkpoint, and how good it got."""
-    best: Line = []
+    best: Words = []
     if state.best is not None:
         best = [("best ", "dim"), (number(state.best.value), "good"), (f" in epoch {state.best.epoch:,}", "dim")]
     if not model and not checkpoint:
@@ -234,11 +241,11 @@ def _from(state: RunState) -> str:
     return f"goes on after step {saved.step:,}" if saved else "goes on from the beginning"
 
 
-def _key(key: str, what: str) -> Line:
-    return [(key, "accent"), (f" {what}", "dim")]
+def _key(action: str, what: str) -> Words:
+    return [(key_of(action), "accent"), (f" {what}", "dim")]
 
 
-def _width(line: Line) -> int:
+def _width(line: Words) -> int:
     return sum(api.cells(text) for text, _ in line)
 
 
@@ -246,7 +253,7 @@ def _width(line: Line) -> int:
 
 
 def happenings(view: RunView) -> list[Happening]:
-    """Return what happened over a run, but for steps and epochs, the newest last."""
+    """Return what happened over a run, but for steps and epochs, the newest last; one more than `LISTED` at most."""
     history = view.history
     if history is None:
         return []
@@ -260,7 +267,7 @@ def happenings(view: RunView) -> list[Happening]:
         *_answers(history),
         *_stretches(history),
     ]
-    return sorted(told, key=lambda one: one.time)
+    return sorted(told, key=lambda one: one.time)[-LISTED - 1 :]
 
 
 def _begun(state: RunState) -> Iterator[Happening]:
@@ -289,7 +296,7 @@ def _prepared(state: RunState) -> Iterator[Happening]:
 
 
 def _saved(history: History) -> Iterator[Happening]:
-    for one in history.checkpoints:
+    for one in history.checkpoints[-LISTED - 1 :]:
         yield Happening(
             key=f"event {one.seq}",
             time=one.time,
@@ -300,13 +307,13 @@ def _saved(history: History) -> Iterator[Happening]:
 
 
 def _heard(history: History) -> Iterator[Happening]:
-    for one in history.previews:
+    for one in history.previews[-LISTED - 1 :]:
         yield Happening(
             key=f"event {one.seq}",
             time=one.time,
             step=one.step,
             words=f"preview made{_sounds(one)}",
-            details=("v shows it and lets you hear it", api.shown(one.path)),
+            details=(f"{key_of('training.previews')} shows it and lets you hear it", api.shown(one.path)),
         )
 
 
@@ -317,7 +324,7 @@ def _sounds(preview: api.PreviewSaved) -> str:
 
 
 def _warned(history: History) -> Iterator[Happening]:
-    for number_, one in enumerate(history.warnings):
+    for number_, one in [*enumerate(history.warnings)][-LISTED - 1 :]:
         event = one.event
         yield Happening(
             key=f"event {event.seq}" if event.seq else f"warning {number_}",
@@ -330,14 +337,14 @@ def _warned(history: History) -> Iterator[Happening]:
 
 
 def _pauses(history: History) -> Iterator[Happening]:
-    for pause in history.pauses:
+    for pause in history.pauses[-LISTED - 1 :]:
         by = f" by {api.shown(pause.reason)}" if isinstance(pause, api.RunPaused) and pause.reason else ""
         words = f"paused{by}" if isinstance(pause, api.RunPaused) else "goes on"
         yield Happening(key=f"event {pause.seq}", time=pause.time, step=pause.step, words=words)
 
 
 def _answers(history: History) -> Iterator[Happening]:
-    for one in history.answers:
+    for one in history.answers[-2 * LISTED - 2 :]:  # most are heard and then answered
         answer = one.event
         if answer.answer == "heard":
             continue
@@ -353,7 +360,7 @@ def _answers(history: History) -> Iterator[Happening]:
 
 
 def _stretches(history: History) -> Iterator[Happening]:
-    for restart in history.restarts:
+    for restart in history.restarts[-LISTED - 1 :]:
         where = f"after step {restart.from_step:,}" if restart.checkpoint else "from the beginning"
         yield Happening(
             key=f"event {restart.seq}",
@@ -363,7 +370,7 @@ def _stretches(history: History) -> Iterator[Happening]:
             tone="accent",
             details=tuple(f"passed over: {api.shown(reason)}" for reason in restart.rejected),
         )
-    for place, ending in enumerate(history.endings):
+    for place, ending in [*enumerate(history.endings)][-LISTED - 1 :]:
         yield _ended(history, ending, f"event {ending.seq}" if ending.seq else f"ending {place}")
 
 

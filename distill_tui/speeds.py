@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distill_engine import api
+from distill_tui.format import clock
 
 RUNS_READ = 20
 
@@ -64,11 +65,11 @@ def time_words(config: api.TrainingConfig, takes: api.Estimate, speeds: Sequence
     if needed is not None:
         told = f"at {needed.earlier.pieces_per_second:,.0f} pieces a second, as run {api.shown(needed.earlier.run)}"
         if not limit or needed.seconds <= limit:
-            return f"about {api.duration(needed.seconds)}", told
-        return f"{api.duration(limit)}, by max_minutes", f"{told}, all epochs would take {api.duration(needed.seconds)}"
+            return f"about {clock(needed.seconds)}", told
+        return f"{clock(limit)}, by max_minutes", f"{told}, all epochs would take {clock(needed.seconds)}"
     why = "no run before it on this machine had its device and spectrogram" if speeds else ""
     if limit:
-        return f"at most {api.duration(limit)}, by max_minutes", why or "no run was on this machine yet"
+        return f"at most {clock(limit)}, by max_minutes", why or "no run was on this machine yet"
     return ("not known yet", why) if speeds else ("not known before the first run on this machine", "")
 
 

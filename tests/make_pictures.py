@@ -5,7 +5,6 @@ They are what a real terminal shows. Braille and blocks are drawn as shapes, for
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,9 @@ from xml.sax.saxutils import escape
 import pyte
 from pyte.screens import Char
 
-from tests.tui.terminal import Terminal
+from tests.tui.terminal import DEMO, Terminal
 
 PICTURES = Path(__file__).parent / "pictures"
-DEMO = (sys.executable, "-c", "import sys; sys.argv[1:] = ['--demo']; from distill_tui.command import main; main()")
 TRUECOLOUR = {"COLORTERM": "truecolor"}
 
 VISITS: dict[str, Sequence[str]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,7 +68,7 @@ def read_settings(path: Path) -> SettingsFile:
     """
     text = _read(path)
     with _told_of(path, text):
-        values = {key: checked_value(key, value) for key, value in _leaves(tomllib.loads(text))}
+        values = {key: checked_value(key, value) for key, value in leaves(tomllib.loads(text))}
     return SettingsFile(path=path, text=text, values=values)
 
 
@@ -119,7 +120,7 @@ def save_config(path: Path, config: TrainingConfig) -> None:
     written. A link stays a link: the file it leads to is written.
     """
     text = _updated(_read(path), path, config) if path.exists() else fresh_text(config)
-    atomic.write_text(path.resolve(), text)
+    atomic.write_text(Path(os.path.realpath(path)), text)  # which, unlike resolve, takes a link to itself for a file
 
 
 def fresh_text(config: TrainingConfig) -> str:
@@ -158,7 +159,7 @@ def _read(path: Path) -> str:
 
 def _parsed(text: str, path: Path, base: TrainingConfig) -> TrainingConfig:
     with _told_of(path, text):
-        return replaced(base, dict(_leaves(tomllib.loads(text))))
+        return replaced(base, dict(leaves(tomllib.loads(text))))
 
 
 @contextlib.contextmanager
@@ -172,7 +173,7 @@ def _told_of(path: Path, text: str) -> Iterator[None]:
         raise _syntax_error(str(error), text, path) from None
 
 
-def _leaves(table: Mapping[str, object], group: str = "") -> Iterator[tuple[str, object]]:
+def leaves(table: Mapping[str, object], group: str = "") -> Iterator[tuple[str, object]]:
     """Yield the dotted key of everything in `table` that isn't a group of settings, and its value.
 
     An empty table counts as a group only if there is one of that name: a misspelt heading must not pass in silence.
@@ -182,7 +183,7 @@ def _leaves(table: Mapping[str, object], group: str = "") -> Iterator[tuple[str,
         if "." in name:
             raise ConfigError(f'"{name}" is quoted as one name', f"write {name} without quotes", key)
         if isinstance(value, dict) and (value or _is_group(key)) and key not in declarations():
-            yield from _leaves(value, key)
+            yield from leaves(value, key)
         else:
             yield key, value
 
@@ -219,7 +220,7 @@ def _with_values(text: str, config: TrainingConfig) -> str:
     """Return `text` with the settings it names, and all of the inline tables it has, as in `config`."""
     import tomlkit  # noqa: PLC0415 - 30 ms that only rewriting a file needs
 
-    named = dict(_leaves(tomllib.loads(text)))
+    named = dict(leaves(tomllib.loads(text)))
     document = tomlkit.parse(text)
     for entry in declarations().values():
         value = get(config, entry.key)
@@ -251,7 +252,7 @@ def _with_missing(text: str, config: TrainingConfig) -> str:
     leave the top key under that table's heading, where it is another key.
     """
     line_end = "\r\n" if "\r\n" in text else "\n"
-    named = dict(_leaves(tomllib.loads(text)))
+    named = dict(leaves(tomllib.loads(text)))
     by_group: dict[str, list[Declaration]] = {}
     for entry in declarations().values():
         if entry.key not in named:

@@ -49,6 +49,11 @@ class Estimate:
     model_bytes: int
     """Size of the finished `.distill` file."""
 
+    @property
+    def disk_bytes(self) -> int:
+        """Disk for all of it."""
+        return self.cache_bytes + self.run_bytes + self.model_bytes
+
 
 def estimate(config: TrainingConfig, seconds: float, files: int) -> Estimate:
     """Return what a run with `config` takes on `files` usable recordings of `seconds` in all (both above 0)."""

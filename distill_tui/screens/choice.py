@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from distill_tui.actions import key_of
 from distill_tui.screens.dialogs import Dialog
 from distill_tui.widgets.listing import Column, Listing, Row, Rows
 
@@ -31,7 +32,7 @@ class Choice(Dialog[str | None]):
         with Vertical(classes="dialog"):
             yield Static(self._question, markup=False)
             yield self.listing
-            yield Static("enter chooses, / filters, esc gives up", markup=False)
+            yield Static(f"enter chooses, {key_of('listing.filter')} filters, esc gives up", markup=False)
 
     def on_mount(self) -> None:
         """Fill the list."""

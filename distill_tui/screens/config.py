@@ -21,18 +21,17 @@ from textual.widgets import Input
 
 from distill_engine import api
 from distill_tui import drafts, form_fields, form_files, form_words, forms, speeds
-from distill_tui.actions import bindings
+from distill_tui.actions import bindings, key_of
 from distill_tui.drafts import Draft
 from distill_tui.forms import Form
+from distill_tui.screens.asking import asked
 from distill_tui.screens.choice import Choice
-from distill_tui.screens.dialogs import Prompt, Question
-from distill_tui.screens.pane import Pane
+from distill_tui.screens.copying import take_settings
+from distill_tui.screens.dialogs import Question
+from distill_tui.screens.pane import NARROW, Pane
 from distill_tui.widgets.form_rows import FieldEditor, FormRows
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Filter, Row
-
-NARROW = 100
-"""Below this width everything stands in one column."""
 
 BESIDE = 39
 """Cells for the words beside the form."""
@@ -102,8 +101,7 @@ class ConfigPane(Pane):
         if form is None:
             return
         if form is not self._draft.form:
-            began = self._draft.past or self._draft.form != Form()
-            self._draft = drafts.changed(self._draft, form) if began else Draft(form=form)
+            self._draft = drafts.changed(self._draft, form)
         self._draw()
 
     def _take(self, draft: Draft) -> None:
@@ -229,7 +227,10 @@ class ConfigPane(Pane):
     def action_reset_all(self) -> None:
         """Forget all edits."""
         self._change(forms.reset_all(self._draft.form))
-        self.distill.say(f"every setting is as the preset {self._draft.form.preset} has it; u takes that back")
+        self._say_undoable(f"every setting is as the preset {self._draft.form.preset} has it")
+
+    def _say_undoable(self, done: str) -> None:
+        self.distill.say(f"{done}; {key_of('config.undo')} takes that back")
 
     # Finding.
 
@@ -242,7 +243,8 @@ class ConfigPane(Pane):
         """Show only what differs from the preset, or all again."""
         self._only_differing = not self._only_differing
         self._draw()
-        self.distill.say("only what differs from the preset; d shows all" if self._only_differing else "")
+        told = f"only what differs from the preset; {key_of('config.only_differing')} shows all"
+        self.distill.say(told if self._only_differing else "")
 
     @on(Input.Changed)
     def _narrow_down(self, event: Input.Changed) -> None:
@@ -260,11 +262,10 @@ class ConfigPane(Pane):
     @work(group="files")
     async def action_load(self) -> None:
         """Open a file."""
-        text = await self.distill.push_screen_wait(Prompt("Which file of settings?", self._file_name()))
-        if text:
-            path = form_files.file_path(text)
+        path = await asked(self.distill, "Which file of settings?", self._file_name(), form_files.file_path)
+        if path is not None:
             self._change(await asyncio.to_thread(form_files.loaded, self._draft.form, path))
-            self.distill.say(f"{api.shown(path.name)} is open; u takes that back")
+            self._say_undoable(f"{api.shown(path.name)} is open")
 
     @work(group="files")
     async def action_save(self) -> None:
@@ -278,9 +279,9 @@ class ConfigPane(Pane):
         await self._save_as()
 
     async def _save_as(self) -> None:
-        text = await self.distill.push_screen_wait(Prompt("Save the settings as", self._file_name()))
-        if text:
-            await self._save(form_files.file_path(text))
+        path = await asked(self.distill, "Save the settings as", self._file_name(), form_files.file_path)
+        if path is not None:
+            await self._save(path)
 
     async def _save(self, path: Path) -> None:
         form = self._draft.form
@@ -294,7 +295,8 @@ class ConfigPane(Pane):
 
     def _file_name(self) -> str:
         file = self._draft.form.file
-        return str(file.path) if file is not None else ""
+        path = str(file.path) if file is not None else ""
+        return path if api.shown(path) == path else ""  # what can't be shown can't be typed
 
     @work(group="files")
     async def action_copy(self) -> None:
@@ -305,9 +307,7 @@ class ConfigPane(Pane):
             Choice("Take the settings of which run?", columns, rows, empty="there was no run yet")
         )
         if chosen is not None:
-            run = api.RunFolder(Path(chosen))
-            self._change(await asyncio.to_thread(form_files.copied, self._draft.form, run))
-            self.distill.say(f"the settings are those of run {api.shown(run.name)}; u takes that back")
+            await take_settings(self.distill, api.RunFolder(Path(chosen)))
 
     @work(group="files")
     async def action_choose_model(self) -> None:

@@ -18,25 +18,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
+from textual.timer import Timer
 
 from distill_engine import api
 from distill_tui import corpora, dataset_words, forms
-from distill_tui.actions import bindings
-from distill_tui.screens.pane import distill_of
+from distill_tui.actions import bindings, key_of
+from distill_tui.format import paragraph, progress_bar
+from distill_tui.pictures import BANDS, COLUMNS, Pictures, pictures_of
+from distill_tui.screens.pane import NARROW, REST_SECONDS, Pane, distill_of
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.paragraphs import Paragraphs
 from distill_tui.widgets.picture import MelPicture, Waveform, greatest_swing
 
-NARROW = 100
-"""Cells of width below which things stand above each other instead of side by side."""
-
 PROGRESS_SECONDS = 0.2
-PAUSE_SECONDS = 0.12
-"""How long the cursor rests on a file before its pictures are drawn."""
-
-COLUMNS, BANDS = 240, 64
-"""Of the pictures' data: as many as a wide terminal shows; the widgets take from it what fits."""
 
 COPY_SECONDS = 60.0
 """How much of a copy's beginning is drawn."""
@@ -119,8 +114,9 @@ class DatasetView(Vertical):
         self._rows: tuple[Row, ...] = ()
         self._by_name: dict[str, api.Recording] = {}
         self._looking: Looking | None = None
+        self._clock: Timer | None = None
         self._copy = 0
-        self._original: tuple[api.WaveformPicture, api.MelPicture] | None = None
+        self._original: Pictures | None = None
         """The pictures of the chosen file as it is, by whose scales its copies are drawn."""
         self._only_problems = False
 
@@ -142,12 +138,25 @@ class DatasetView(Vertical):
 
     # Looking at the folder.
 
+    def on_mount(self) -> None:
+        """Have a clock for scans."""
+        self._clock = self.set_interval(PROGRESS_SECONDS, self._draw_progress, pause=True)
+
+    def count_along(self) -> None:
+        """Show from now on how far a scan is, as long as there is one and one sees it."""
+        if self._clock is None:
+            return
+        if self._looking is not None and self.query_ancestor(Pane).is_shown:
+            self._draw_progress()
+            self._clock.resume()
+        else:
+            self._clock.pause()
+
     @work(group="scan", exclusive=True)
     async def open(self, folder: Path) -> None:
         """Look at all that is in a folder and show it."""
         looking = Looking(folder)
         self._begin(looking)
-        clock = self.set_interval(PROGRESS_SECONDS, self._draw_progress)
         try:
             scan, rows = await asyncio.to_thread(looking.look)
         except api.StopRequestedError:
@@ -157,9 +166,9 @@ class DatasetView(Vertical):
             raise
         finally:
             looking.stop.set()
-            clock.stop()
             if self._looking is looking:  # another one may have been begun in its place
                 self._looking = None
+                self.count_along()
         self._show(scan, rows)
 
     def _begin(self, looking: Looking) -> None:
@@ -169,7 +178,7 @@ class DatasetView(Vertical):
         self.listing.rows.show([])
         self._clear_pictures()
         self._draw_words()
-        self._draw_progress()
+        self.count_along()
 
     def _draw_progress(self) -> None:
         looking = self._looking
@@ -177,11 +186,20 @@ class DatasetView(Vertical):
             return
         name = api.shown(looking.folder.name or str(looking.folder))
         if not looking.total:
-            self.head.show([[(f"Looking what is in {name}", "strong"), ("  esc stops", "dim")]])
+            self.head.show([[(f"Looking what is in {name}", "strong"), (f"  {key_of('dataset.back')} stops", "dim")]])
             return
         count = f"  {looking.done:,} of {looking.total:,}  "
-        bar = _bar(looking.done / looking.total, 24, ascii_only=distill_of(self).ascii_only)
-        self.head.show([[(f"Looking at {name}  ", "strong"), (bar, "accent"), (count, ""), ("esc stops", "dim")]])
+        bar = progress_bar(looking.done / looking.total, 24, "#-" if distill_of(self).ascii_only else "━─")
+        self.head.show(
+            [
+                [
+                    (f"Looking at {name}  ", "strong"),
+                    *bar,
+                    (count, ""),
+                    (f"{key_of('dataset.back')} stops", "dim"),
+                ]
+            ]
+        )
         self.listing.rows.say_empty(api.shown(looking.name))
 
     def _show(self, scan: api.Scan, rows: tuple[Row, ...]) -> None:
@@ -251,7 +269,7 @@ class DatasetView(Vertical):
             self._clear_pictures()
             self._say_sound("nothing to draw: the file can't be decoded" if recording else "", "dim")
             return
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(REST_SECONDS)
         try:
             if copy:
                 await self._draw_copy(recording, copy)
@@ -262,14 +280,8 @@ class DatasetView(Vertical):
             self._say_sound(error.message, "warn")
 
     async def _draw_original(self, recording: api.Recording) -> None:
-        stop = threading.Event()
-        try:
-            waveform = await asyncio.to_thread(api.waveform_picture, recording.path, COLUMNS, should_stop=stop.is_set)
-            mel = await asyncio.to_thread(api.mel_picture, recording.path, COLUMNS, BANDS, should_stop=stop.is_set)
-        finally:
-            stop.set()
-        self._original = waveform, mel
-        self._show_pictures(waveform, mel)
+        self._original = await pictures_of(recording.path)
+        self._show_pictures(self._original)
         self._say_sound(f"As recorded, {api.duration(recording.seconds)}")
 
     async def _draw_copy(self, recording: api.Recording, copy: int) -> None:
@@ -289,7 +301,7 @@ class DatasetView(Vertical):
         )
         self._say_sound(f"{self._copy_words()}: drawing", "dim")
         drawn = await distill_of(self).service.ask(request, self._say_progress)
-        self._show_pictures(drawn.waveform, drawn.mel)
+        self._show_pictures(Pictures(waveform=drawn.waveform, mel=drawn.mel))
         part = f"; its first {COPY_SECONDS:.0f} s" if recording.seconds > COPY_SECONDS else ""
         self._say_sound(f"{self._copy_words()}: {drawn.words}{part}")
 
@@ -300,11 +312,11 @@ class DatasetView(Vertical):
     def _say_progress(self, progress: api.Progress) -> None:
         self._say_sound(f"{self._copy_words()}: the helper is {progress.words}", "dim")
 
-    def _show_pictures(self, waveform: api.WaveformPicture, mel: api.MelPicture) -> None:
+    def _show_pictures(self, pictures: Pictures) -> None:
         """Show both in the scales of the original, widened where a copy is louder."""
-        original, original_mel = self._original or (waveform, mel)
-        scale = greatest_swing(waveform.low, waveform.high, original.low, original.high)
-        loudest = float(original_mel.decibels.max())
+        waveform, mel, original = pictures.waveform, pictures.mel, self._original or pictures
+        scale = greatest_swing(waveform.low, waveform.high, original.waveform.low, original.waveform.high)
+        loudest = float(original.mel.decibels.max())
         self.waveform.show(waveform.low, waveform.high, seconds=waveform.seconds, scale=scale)
         self.mel.show(mel.decibels, hertz=mel.hertz, seconds=mel.seconds, loudest=loudest)
 
@@ -315,7 +327,7 @@ class DatasetView(Vertical):
         self._say_sound("")
 
     def _say_sound(self, words: str, tone: str = "accent") -> None:
-        self.sound_lines.write(lambda width: [[(line, tone)] for line in dataset_words.wrapped(words, width)])
+        self.sound_lines.write(lambda width: paragraph(words, width, tone))
 
     # What keys do.
 
@@ -414,8 +426,3 @@ def _brief_verdict(recording: api.Recording) -> str:
 
 def _is_odd(recording: api.Recording) -> bool:
     return bool(recording.problem or recording.warnings)
-
-
-def _bar(share: float, width: int, *, ascii_only: bool) -> str:
-    full = round(share * width)
-    return ("#" if ascii_only else "━") * full + ("-" if ascii_only else "─") * (width - full)

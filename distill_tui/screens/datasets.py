@@ -20,18 +20,15 @@ from textual.widget import Widget
 
 from distill_engine import api
 from distill_tui import corpora, dataset_words
-from distill_tui.actions import actions_in, bindings, key_words
+from distill_tui.actions import bindings, key_of
 from distill_tui.corpora import Known
-from distill_tui.screens.pane import Pane, distill_of
+from distill_tui.screens.pane import NARROW, Pane, distill_of
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.paragraphs import Paragraphs
 
 if TYPE_CHECKING:
     from distill_tui.screens.dataset_view import DatasetView
-
-NARROW = 100
-"""Cells of width below which things stand above each other instead of side by side."""
 
 
 class DatasetsPane(Pane):
@@ -59,6 +56,13 @@ class DatasetsPane(Pane):
         self.corpora.look()
         if self.dataset:
             self.dataset.show_use()
+            self.dataset.count_along()
+
+    def hidden(self) -> None:
+        """Count no files any more for who doesn't see it."""
+        super().hidden()
+        if self.dataset:
+            self.dataset.count_along()
 
     def first_focus(self) -> Widget:
         """Return the files of the opened folder, else the known folders."""
@@ -221,22 +225,16 @@ class CorporaView(Vertical):
                 [[("Folders of recordings", "strong"), (f"  {count}, the last used first; enter opens one", "dim")]]
             )
             return
-        keys = dict(self._key_words())
         self.head.show(
             [
                 [("No folder of recordings is known yet.", "strong")],
                 [],
-                [(f"  {keys['add']}", "accent"), ("  types the path of one; tab completes it", "")],
-                [(f"  {keys['tree']}", "accent"), ("  finds one in the tree of folders", "")],
+                [(f"  {key_of('datasets.add')}", "accent"), ("  types the path of one; tab completes it", "")],
+                [(f"  {key_of('datasets.browse')}", "accent"), ("  finds one in the tree of folders", "")],
                 [],
                 [("5 to 500 WAV, AIFF, FLAC, Ogg, Opus or MP3 files do. They are read, never written to.", "dim")],
             ]
         )
-
-    def _key_words(self) -> list[tuple[str, str]]:
-        app = distill_of(self)
-        words = key_words(actions_in("datasets"), app.changed_keys, ascii_only=app.ascii_only)
-        return [(label, key) for key, label in words]
 
     @on(Rows.Moved)
     def _draw_facts(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -102,10 +102,10 @@ class Help(Dialog[None]):
         ("k,up", "scroll(-1)", "Up"),
     ]
 
-    def __init__(self, places: Sequence[str], changed: Mapping[str, str], *, ascii_only: bool) -> None:
+    def __init__(self, places: Sequence[str], *, ascii_only: bool) -> None:
         """`places` are those that keys go to now, the nearest first."""
         super().__init__()
-        self._text = _help(places, changed, ascii_only)
+        self._text = _help(places, ascii_only)
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
@@ -121,7 +121,7 @@ class Help(Dialog[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
-def _help(places: Sequence[str], changed: Mapping[str, str], ascii_only: bool) -> Content:
+def _help(places: Sequence[str], ascii_only: bool) -> Content:
     parts: list[Content] = []
     about = next((ABOUT[place] for place in places if place in ABOUT), "")
     if about:
@@ -132,7 +132,7 @@ def _help(places: Sequence[str], changed: Mapping[str, str], ascii_only: bool) -
                 (f"  {' '.join(spelt(key, ascii_only=ascii_only) for key in keys):<12}", "$accent"), action.help
             )
             for action in actions_in(place)
-            if (keys := keys_of(action, changed))
+            if (keys := keys_of(action))
         ]
         if lines:
             parts += [Content.styled(PLACES[place], "bold"), *lines]

@@ -17,16 +17,15 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from distill_engine import api
-from distill_tui.actions import actions_in, bindings, key_words
+from distill_tui.actions import actions_in, bindings, key_of, key_words
 from distill_tui.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
 from distill_tui.screens.dialogs import Dialog
+from distill_tui.screens.pane import REST_SECONDS
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.text_line import TextLine
 
 CANDIDATE_ROWS = 6
-PAUSE_SECONDS = 0.12
-"""How long the cursor rests on a folder before it is looked into."""
 
 HERE = "."
 """The key of the row that stands for the folder one is in."""
@@ -202,9 +201,7 @@ class FolderTree(Dialog[Path | None]):
     def on_mount(self) -> None:
         """List the first folder."""
         app = self.app
-        keys = key_words(
-            actions_in("folders"), getattr(app, "changed_keys", {}), ascii_only=getattr(app, "ascii_only", False)
-        )
+        keys = key_words(actions_in("folders"), ascii_only=getattr(app, "ascii_only", False))
         words = ", ".join(f"{key} {label}" for key, label in (("enter", "go in"), *keys[1:], ("esc", "give up")))
         self._keys.update(Content(words))
         self.listing.rows.focus()
@@ -233,9 +230,9 @@ class FolderTree(Dialog[Path | None]):
         """Say what is in the folder under the cursor, once the cursor rests there."""
         name = self.listing.rows.key
         if name in ("", HERE):
-            self._words.show([[("enter or t takes this folder", "dim")]])
+            self._words.show([[(f"enter or {key_of('folders.take')} takes this folder", "dim")]])
             return
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(REST_SECONDS)
         inside = await asyncio.to_thread(look_inside, self._folder / name)
         self._words.show([[(f"{api.shown(name)}: {_contents(inside)}", "dim")]])
 

@@ -23,12 +23,13 @@ from textual.worker import Worker
 
 from distill_engine import api
 from distill_tui import shelf
-from distill_tui.actions import bindings
-from distill_tui.model_words import COLUMNS, rows
-from distill_tui.path_completion import meant
+from distill_tui.actions import bindings, key_of
+from distill_tui.format import Words
+from distill_tui.path_completion import is_folder, meant
 from distill_tui.remembered import Generating
 from distill_tui.screens.model_detail import ModelDetail
-from distill_tui.screens.pane import Pane
+from distill_tui.screens.model_rows import COLUMNS, rows
+from distill_tui.screens.pane import NARROW, REST_SECONDS, Pane
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 
@@ -42,19 +43,6 @@ if TYPE_CHECKING:
 Side = Literal["", "detail", "settings", "sounds"]
 """What stands beside the list, or below it where there is little width."""
 
-NARROW = 100
-"""Cells below which list and detail stand one above the other."""
-
-SECONDS_BEFORE_STORY = 0.12
-"""So that going through the list doesn't read the run of every model on the way."""
-
-_HINT = (
-    "No model is here yet.",
-    "",
-    "A run leaves one here when it ends, also when it is stopped.",
-    "Choose recordings in 1 Datasets, then start the run in 2 Config.",
-    "i imports a .distill file that you have from elsewhere.",
-)
 _SETTINGS = (Column(title="setting"), Column(title="value", width=15), Column(title="usually", width=15))
 
 
@@ -97,6 +85,8 @@ class LibraryPane(Pane):
         self._narrow: bool | None = None
         self._generation: Worker[None] | None = None
         self._made: dict[str, list[Path]] = {}
+        self._unseen: tuple[str, Generated] | None = None
+        """Sounds that were made while another screen was shown, after the name of their model."""
         self._run_seen: tuple[str, bool] | None = None
 
     # The list.
@@ -111,7 +101,7 @@ class LibraryPane(Pane):
 
     def on_mount(self) -> None:
         """Look again when a run ends, for it leaves a model."""
-        self._hint.show([[(line, "strong" if not number else "")] for number, line in enumerate(_HINT)])
+        self._hint.show(_hint())
         self.watch(self.distill, "run_view", self._note_run, init=False)
 
     def first_focus(self) -> Widget:
@@ -121,6 +111,8 @@ class LibraryPane(Pane):
     def shown(self) -> None:
         """See what has become of the models, once the screen is there."""
         self.call_after_refresh(self._refresh)
+        if self._unseen is not None:
+            self._show_made(*self._unseen)
 
     @property
     def entry(self) -> LibraryEntry | None:
@@ -170,7 +162,7 @@ class LibraryPane(Pane):
                 self._show_side(self._usual_side)
 
     def _show_side(self, side: Side) -> None:
-        had_focus = self.distill.focused is self._focus_of(self._side)
+        had_focus = self.is_shown and self.distill.focused is self._focus_of(self._side)
         self._side = side
         self.set_class(bool(side), "-side")
         for name in ("detail", "settings", "sounds"):
@@ -194,7 +186,7 @@ class LibraryPane(Pane):
     async def _tell_story(self, entry: LibraryEntry | None) -> None:
         if entry is None:
             return
-        await asyncio.sleep(SECONDS_BEFORE_STORY)
+        await asyncio.sleep(REST_SECONDS)
         await self.detail.tell(await asyncio.to_thread(_story, entry))
 
     def action_details(self) -> None:
@@ -324,7 +316,7 @@ class LibraryPane(Pane):
         from distill_tui.screens.generate_dialog import GenerateDialog  # noqa: PLC0415
 
         if self._is_generating:
-            self.distill.say("sounds are being made already", "x cancels that")
+            self.distill.say("sounds are being made already", f"{key_of('library.cancel')} cancels that")
             return
         if (shown := self._usable()) is None:
             return
@@ -340,21 +332,25 @@ class LibraryPane(Pane):
     async def _generate(self, entry: LibraryEntry, wish: Wish, *, overwrite: bool) -> None:
         from distill_tui.generation_wish import in_words  # noqa: PLC0415
 
+        cancels = f"{key_of('library.cancel')} in Library cancels"
         making, told = f"making sounds of {api.shown(entry.name)}", 0.0
-        self.distill.say(f"{making}: the helper process starts", "x in Library cancels")
+        self.distill.say(f"{making}: the helper process starts", cancels)
 
         def on_progress(progress: Progress) -> None:
             nonlocal told
             if time.monotonic() - told >= self.distill.pace.seconds:
                 told = time.monotonic()
-                self.distill.say(f"{making}: {progress.words}", "x in Library cancels")
+                self.distill.say(f"{making}: {progress.words}", cancels)
 
         request = await asyncio.to_thread(_request, entry, wish, overwrite)
         made = await self.distill.service.ask(request, on_progress)
         self._made[entry.name] = [*reversed(made.paths), *self._made.get(entry.name, ())]
-        where = f"in {api.shown(str(wish.folder))}; s in Library shows them"
+        where = f"in {api.shown(str(wish.folder))}; {key_of('library.sounds')} in Library shows them"
         self.distill.say(f"made {in_words(wish, entry.name)}", where)
-        await self._show_sounds(entry.name, made)
+        if self.is_shown:
+            self._show_made(entry.name, made)
+        else:
+            self._unseen = entry.name, made
 
     @property
     def _is_generating(self) -> bool:
@@ -372,12 +368,19 @@ class LibraryPane(Pane):
         if (entry := self.entry) is not None:
             await self._show_sounds(entry.name, None)
 
+    @work(group="library-sounds", exclusive=True)
+    async def _show_made(self, model_name: str, made: Generated) -> None:
+        self._unseen = None
+        await self._show_sounds(model_name, made)
+
     async def _show_sounds(self, model_name: str, made: Generated | None) -> None:
         """Show all sounds of a model that are known, the cursor on the newest of those just `made`."""
         there = await asyncio.to_thread(shelf.sounds_in, shelf.sounds_folder(model_name))
         paths = list(dict.fromkeys([*self._made.get(model_name, ()), *there]))
         if not paths:
-            self.distill.say(f"no sounds were made of {api.shown(model_name)} yet", "m makes some")
+            self.distill.say(
+                f"no sounds were made of {api.shown(model_name)} yet", f"{key_of('library.generate')} makes some"
+            )
             return
         view = await self._mounted_sounds()
         await view.show(model_name, paths, made.paths[-1] if made else None)
@@ -389,6 +392,18 @@ class LibraryPane(Pane):
             self._sounds = cast("SoundsView", module.SoundsView())
             await self.query_one("#library-side").mount(self._sounds)
         return self._sounds
+
+
+def _hint() -> list[Words]:
+    """Say how one comes to a first model."""
+    datasets, config = key_of("app.show_datasets"), key_of("app.show_config")
+    return [
+        [("No model is here yet.", "strong")],
+        [],
+        [("A run leaves one here when it ends, also when it is stopped.", "")],
+        [(f"Choose recordings in {datasets} Datasets, then start the run in {config} Config.", "")],
+        [(f"{key_of('library.import_file')} imports a .distill file that you have from elsewhere.", "")],
+    ]
 
 
 def _read(known: Sequence[LibraryEntry]) -> tuple[list[LibraryEntry], list[Row]]:
@@ -426,12 +441,12 @@ def _complaint_about(name: str) -> str:
 
 def _here() -> str:
     """Return the folder the dashboard was started in, where what is exported goes unless told otherwise."""
-    return api.shown(str(Path.cwd()))
+    return api.shown(str(meant(".")))
 
 
 def _export_target(entry: LibraryEntry, text: str) -> Path:
     target = api.export_target(entry, meant(text))
-    if not target.parent.is_dir():
+    if not is_folder(target.parent):
         raise api.DistillError(f"there is no folder {target.parent}", "make it first, or name another place")
     return target
 

@@ -24,10 +24,11 @@ from textual.widgets import Input
 
 from distill_engine import api
 from distill_tui import log_file
-from distill_tui.actions import bindings
+from distill_tui.actions import bindings, key_of
+from distill_tui.format import Words
 from distill_tui.log_file import Page
 from distill_tui.screens.pane import distill_of
-from distill_tui.widgets.line import Lines, Words
+from distill_tui.widgets.line import Lines
 from distill_tui.widgets.text_line import TextLine
 
 LOOK_SECONDS = 1.0
@@ -313,7 +314,7 @@ class LogView(Widget, can_focus=True):
 
     def _nothing(self) -> Sequence[Words]:
         if self._path is None:
-            return [[], [("no run is watched; r lists them", "dim")]]
+            return [[], [(f"no run is watched; {key_of('training.runs')} lists them", "dim")]]
         if self._page.size is None:
             return [[], [("this run has no log of its own yet", "dim")], *self._where()]
         return [

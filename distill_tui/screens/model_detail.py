@@ -8,7 +8,9 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
 from distill_engine import api
-from distill_tui.model_words import Words, broken, details
+from distill_tui.actions import key_of
+from distill_tui.format import Words, paragraph
+from distill_tui.model_words import details
 from distill_tui.widgets.line import Lines
 
 if TYPE_CHECKING:
@@ -142,7 +144,7 @@ def _about_run(story: Story, width: int) -> list[Words]:
         words = "The run that made it is gone, and its curve with it."
     else:
         words = f"made by run {api.shown(story.run.name)}" + ("" if story.epochs else ", which tells of no epoch")
-    return [[(line, "dim")] for line in broken(words, width)[:2]]
+    return paragraph(words, width, "dim")[:2]
 
 
 def _settings_lines(story: Story, room: int, width: int) -> list[Words]:
@@ -150,7 +152,7 @@ def _settings_lines(story: Story, room: int, width: int) -> list[Words]:
     differing = [setting for setting in story.settings if setting.differs]
     if not differing:
         return [[("trained with the usual settings", "dim")]]
-    lines: list[Words] = [[("trained with", "strong"), (" (a shows all settings)", "dim")]]
+    lines: list[Words] = [[("trained with", "strong"), (f" ({key_of('library.settings')} shows all settings)", "dim")]]
     for setting in differing:
         said = f"{setting.key} = {setting.value}"
         usual = f"  usually {setting.usual}" if setting.usual else ""

@@ -6,8 +6,6 @@ The newest preview is shown and followed by the next one, unless one has gone to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,10 +20,11 @@ from textual.widget import Widget
 
 from distill_engine import api
 from distill_tui import clipboard
-from distill_tui.actions import bindings
+from distill_tui.actions import bindings, key_of
 from distill_tui.format import moment
+from distill_tui.pictures import Pictures, pictures_of
 from distill_tui.preview_words import Sound, distances, preview_in_brief, sound_in_words, sounds_of
-from distill_tui.screens.pane import distill_of
+from distill_tui.screens.pane import REST_SECONDS, distill_of
 from distill_tui.widgets.copied import CopiedLine
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
@@ -34,12 +33,6 @@ from distill_tui.widgets.picture import MelPicture, Waveform, greatest_swing
 if TYPE_CHECKING:
     from distill_engine.api import PreviewSaved
     from distill_tui.chart_view import Axis
-
-WAIT_SECONDS = 0.08
-"""How long a sound must be looked at until it is drawn: whoever goes through a list passes most of them over."""
-
-COLUMNS, BANDS = 320, 64
-"""How fine pictures are made, whatever room there is for them."""
 
 KEPT = 16
 """How many sounds' pictures are kept."""
@@ -53,15 +46,6 @@ _LISTED = (
     Column(title="to hear", rank=2),
     Column(title="made", width=8, rank=1),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Drawn:
-    """The pictures of a file, or why there are none."""
-
-    waveform: api.WaveformPicture | None = None
-    mel: api.MelPicture | None = None
-    problem: str = ""
 
 
 class SoundView(Vertical):
@@ -100,13 +84,12 @@ class SoundView(Vertical):
         """Show no pictures until the next are there: the last ones are another sound's."""
         self.add_class("-gone")
 
-    def draw(self, drawn: _Drawn, *, scale: float, loudest: float) -> None:
+    def draw(self, drawn: Pictures, *, scale: float, loudest: float) -> None:
         """Show a file's pictures; `scale` and `loudest` are those of all sounds beside it."""
-        self.set_class(drawn.waveform is None, "-gone")
-        if drawn.waveform is not None and drawn.mel is not None:
-            waveform, mel = drawn.waveform, drawn.mel
-            self._waveform.show(waveform.low, waveform.high, seconds=waveform.seconds, scale=scale)
-            self._mel.show(mel.decibels, hertz=mel.hertz, seconds=mel.seconds, loudest=loudest)
+        self.remove_class("-gone")
+        waveform, mel = drawn.waveform, drawn.mel
+        self._waveform.show(waveform.low, waveform.high, seconds=waveform.seconds, scale=scale)
+        self._mel.show(mel.decibels, hertz=mel.hertz, seconds=mel.seconds, loudest=loudest)
 
 
 class PreviewsView(Widget):
@@ -135,7 +118,7 @@ class PreviewsView(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listing = Listing(_LISTED, empty="no preview yet; a asks the run for one")
+        self.listing = Listing(_LISTED, empty=f"no preview yet; {key_of('previews.ask')} asks the run for one")
         self._head = Lines(classes="previews--head")
         self._original = SoundView(id="original")
         self._made = SoundView(id="made")
@@ -148,7 +131,9 @@ class PreviewsView(Widget):
         """Which of the preview's sounds is shown."""
         self._on_original = False
         """Whether the original is what would be copied."""
-        self._kept: dict[Path, _Drawn] = {}
+        self._kept: dict[Path, Pictures] = {}
+        self._problems: dict[Path, str] = {}
+        """Why sounds that are shown have no pictures."""
         self._wanted: tuple[Path, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -281,17 +266,11 @@ class PreviewsView(Widget):
 
     def action_copy_play(self) -> None:
         """Copy the line that plays the sound."""
-        self._copy(clipboard.play_line)
+        self._copied.copy(self._file, clipboard.play_line)
 
     def action_copy_fetch(self) -> None:
         """Copy the line that fetches the sound."""
-        self._copy(clipboard.fetch_line)
-
-    @work(group="copy", exclusive=True)
-    async def _copy(self, line_for: Callable[[Path], str]) -> None:
-        if (file := self._file) is not None:
-            line = line_for(file)
-            self._copied.show(await clipboard.copy(self.app, line), line)
+        self._copied.copy(self._file, clipboard.fetch_line)
 
     def action_close(self) -> None:
         """Take the copied line away; where there is none, esc is another's."""
@@ -320,8 +299,9 @@ class PreviewsView(Widget):
 
     def _forget(self, but: tuple[Path, ...]) -> None:
         """Keep only some pictures, and no problem: what was missing may be there now."""
-        for path, drawn in [*self._kept.items()]:
-            if drawn.problem or (len(self._kept) > KEPT and path not in but):
+        self._problems = {}
+        for path in [*self._kept]:
+            if len(self._kept) > KEPT and path not in but:
                 del self._kept[path]
 
     def _entitle(self, sound: Sound) -> None:
@@ -331,32 +311,29 @@ class PreviewsView(Widget):
         self._made.entitle(title, self._problem(sound.path), is_chosen=not is_original)
 
     def _problem(self, path: str) -> str:
-        drawn = self._kept.get((self._folder or Path()) / path)
-        return drawn.problem if drawn else ""
+        return self._problems.get((self._folder or Path()) / path, "")
 
     @work(group="pictures", exclusive=True)
     async def _draw_pictures(self, paths: tuple[Path, ...]) -> None:
         if any(path not in self._kept for path in paths):
             self._original.wait()
             self._made.wait()
-            await asyncio.sleep(WAIT_SECONDS)
-        stopped = False
-        try:
-            for path in paths:
-                if path not in self._kept:
-                    self._kept[path] = await asyncio.to_thread(_drawn, path, lambda: stopped)
-        finally:
-            stopped = True
+            await asyncio.sleep(REST_SECONDS)
+        for path in paths:
+            if path not in self._kept:
+                try:
+                    self._kept[path] = await pictures_of(path)
+                except api.DistillError as error:
+                    self._problems[path] = api.shown(error.message)
         self._show_pictures(paths)
 
     def _show_pictures(self, paths: tuple[Path, ...]) -> None:
-        drawn = [self._kept[path] for path in paths]
-        swings = [part for one in drawn if one.waveform for part in (one.waveform.low, one.waveform.high)]
-        loudest = max(
-            (float(one.mel.decibels.max()) for one in drawn if one.mel and one.mel.decibels.size), default=0.0
-        )
-        for view, one in zip((self._original, self._made)[-len(drawn) :], drawn, strict=True):
-            view.draw(one, scale=greatest_swing(*swings), loudest=loudest)
+        drawn = [self._kept[path] for path in paths if path in self._kept]
+        scale = greatest_swing(*(part for one in drawn for part in (one.waveform.low, one.waveform.high)))
+        loudest = max((float(one.mel.decibels.max()) for one in drawn if one.mel.decibels.size), default=0.0)
+        for view, path in zip((self._original, self._made)[-len(paths) :], paths, strict=True):
+            if path in self._kept:
+                view.draw(self._kept[path], scale=scale, loudest=loudest)
         if (sound := self._sound) is not None:
             self._entitle(sound)
 
@@ -377,16 +354,3 @@ def _row(key: str, preview: PreviewSaved) -> Row:
             Cell(text=moment(preview.time), tone="dim", order=preview.time),
         ),
     )
-
-
-def _drawn(path: Path, should_stop: Callable[[], bool]) -> _Drawn:
-    """Draw a file's pictures. Blocks; raises StopRequestedError."""
-    if not path.exists():
-        return _Drawn(problem="its file is gone")
-    try:
-        return _Drawn(
-            waveform=api.waveform_picture(path, COLUMNS, should_stop=should_stop),
-            mel=api.mel_picture(path, COLUMNS, BANDS, should_stop=should_stop),
-        )
-    except api.DistillError as error:
-        return _Drawn(problem=api.shown(error.message))

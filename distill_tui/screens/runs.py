@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, get_args
 
@@ -21,10 +21,11 @@ from textual.message import Message
 from textual.widget import Widget
 
 from distill_engine import api
-from distill_tui.actions import bindings
+from distill_tui.actions import bindings, key_of
 from distill_tui.chart_drawing import Colour
 from distill_tui.chart_view import ChartView
 from distill_tui.format import clock, number, state_in_words, state_tone
+from distill_tui.forms import text_of
 from distill_tui.run_list import RunList, Settings, differing, settings_of, usual_settings
 from distill_tui.screens.pane import distill_of
 from distill_tui.widgets.chart import Chart, Series
@@ -83,9 +84,9 @@ class RunsView(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listing = Listing(
-            _LISTED, empty="no run yet: choose recordings in 1, settings in 2, and start one", id="list"
-        )
+        datasets, config = key_of("app.show_datasets"), key_of("app.show_config")
+        begin = f"no run yet: choose recordings in {datasets}, settings in {config}, and start one"
+        self.listing = Listing(_LISTED, empty=begin, id="list")
         self.chart = Chart("loss")
         self.differences = Listing([Column(title="setting")], empty="", id="differences")
         self._runs = RunList()
@@ -187,7 +188,7 @@ class RunsView(Widget):
         elif key and free:
             self._marks = dict(sorted({**self._marks, free[0]: key}.items()))
         elif key:
-            distill_of(self).say(f"{len(COLOURS)} runs are marked already; space takes a mark away")
+            distill_of(self).say(f"{len(COLOURS)} runs are marked already; {key_of('runs.mark')} takes a mark away")
         self._show_rows()
         self._read_shown()
 
@@ -212,8 +213,8 @@ class RunsView(Widget):
     async def _read_shown(self, wait: float = 0.0) -> None:
         """Read what is new of the runs shown below, and draw it."""
         await asyncio.sleep(wait)
-        for key in self._shown.values():
-            folder = self._readings[key].folder
+        folders = {key: self._readings[key].folder for key in self._shown.values()}  # runs may go while some are read
+        for key, folder in folders.items():
             if self.has_class("-differences"):
                 if key not in self._settings:
                     self._settings[key] = await asyncio.to_thread(_settings, folder)
@@ -269,15 +270,11 @@ class RunsView(Widget):
     @work(group="use", exclusive=True)
     async def action_use(self) -> None:
         """Take the run's settings for the next one."""
-        from distill_tui import form_files  # noqa: PLC0415 - needs the engine's declarations, which take a while
+        from distill_tui.screens.copying import take_settings  # noqa: PLC0415 - seldom needed
 
-        distill = distill_of(self)
-        reading, form = self._reading, distill.form
-        if reading is None or form is None:
-            return
-        distill.form = await asyncio.to_thread(form_files.copied, form, reading.folder)
-        distill.say(f"the settings are those of {api.shown(reading.folder.name)}; undo brings back what was there")
-        await distill.show_pane("config")
+        if (reading := self._reading) is not None:
+            await take_settings(distill_of(self), reading.folder)
+            await distill_of(self).show_pane("config")
 
     @work(group="delete", exclusive=True)
     async def action_delete(self) -> None:
@@ -289,7 +286,11 @@ class RunsView(Widget):
             return
         name = api.shown(reading.folder.name)
         if reading.holder is not None:
-            distill.say(f"{name} is being trained", "S in its charts stops it; then it can be deleted", "warning")
+            distill.say(
+                f"{name} is being trained",
+                f"{key_of('training.stop')} in its charts stops it; then it can be deleted",
+                "warning",
+            )
             return
         size = await asyncio.to_thread(_size, reading.folder)
         consequence = f"Its log, checkpoints and previews are removed{size}. Its model stays in the library."
@@ -297,6 +298,7 @@ class RunsView(Widget):
             await asyncio.to_thread(_remove, reading)
             distill.say(f"the run {name} is deleted")
             await self._refresh()
+            self._read_shown()
             self._watch_another(reading.folder)
 
     def _watch_another(self, deleted: api.RunFolder) -> None:
@@ -352,15 +354,9 @@ def _settings(folder: api.RunFolder) -> Settings:
         return {"can't be read": error.message}
 
 
-def _difference(key: str, settings: Sequence[Mapping[str, object]]) -> Row:
-    texts = ["" if (value := one.get(key)) is None else _text_of(value) for one in settings]
+def _difference(key: str, settings: Sequence[Settings]) -> Row:
+    texts = ["" if (value := one.get(key)) is None else text_of(value) for one in settings]
     return Row(key=key, cells=(Cell(text=key), *(Cell(text=api.shown(text), tone="accent") for text in texts)))
-
-
-def _text_of(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _size(folder: api.RunFolder) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -16,24 +15,20 @@ from textual.widget import Widget
 
 from distill_engine import api
 from distill_tui import clipboard
-from distill_tui.actions import bindings
+from distill_tui.actions import bindings, key_of
 from distill_tui.model_words import local_minute
+from distill_tui.pictures import pictures_of
+from distill_tui.screens.pane import REST_SECONDS
+from distill_tui.widgets.copied import CopiedLine
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.picture import MelPicture, Waveform
-
-if TYPE_CHECKING:
-    from distill_engine.api import MelPicture as MelLevels
-    from distill_engine.api import WaveformPicture
 
 _COLUMNS = (
     Column(title="file"),
     Column(title="size", width=8, right=True, rank=2),
     Column(title="made", width=16, rank=1),
 )
-_PICTURE_COLUMNS, _PICTURE_ROWS = 240, 48
-_SECONDS_BEFORE_DRAWING = 0.12
-"""So that going through the list doesn't read every file on the way."""
 
 
 class SoundsView(Container):
@@ -50,14 +45,14 @@ class SoundsView(Container):
         & #sounds-pictures { height: 17; }
         & Waveform { height: 6; }
         & MelPicture { height: 1fr; }
-        & > #sounds-said { height: 5; }
+        & > CopiedLine { min-height: 5; }
     }
     .-narrow SoundsView {
         & > #sounds-body { layout: horizontal; }
         & #sounds-list { width: 30; }
         & #sounds-pictures { height: 1fr; padding: 0 0 0 2; }
         & Waveform { height: 4; }
-        & > #sounds-said { height: 4; }
+        & > CopiedLine { min-height: 4; }
     }
     """
 
@@ -65,10 +60,9 @@ class SoundsView(Container):
         super().__init__(id="sounds")
         self.listing = Listing(_COLUMNS, empty="no sounds are here", id="sounds-list")
         self._title = Lines(id="sounds-title")
-        self._said = Lines(id="sounds-said")
+        self._said = CopiedLine(id="sounds-said")
         self._waveform, self._mel = Waveform(), MelPicture()
         self._paths: dict[str, Path] = {}
-        self._words = self._line = ""
 
     def compose(self) -> ComposeResult:
         """Lay out the files, the pictures and the lines."""
@@ -98,26 +92,20 @@ class SoundsView(Container):
         """Show these sounds, the cursor on one of them."""
         self._paths = {str(path): path for path in paths}
         rows = await asyncio.to_thread(lambda: [_row(path) for path in paths])
-        self._title.show(
-            [[(f"sounds of {api.shown(model_name)}", "strong"), ("  y, Y copy a line; esc goes back", "dim")]]
-        )
+        copies = f"{key_of('sounds.copy_play')}, {key_of('sounds.copy_fetch')} copy a line"
+        keys = f"  {copies}; {key_of('library.back')} goes back"
+        self._title.show([[(f"sounds of {api.shown(model_name)}", "strong"), (keys, "dim")]])
         self.listing.rows.show(rows)
         self.listing.rows.go_to(str(chosen or (paths[0] if paths else "")))
         self._look()
 
     def action_copy_play(self) -> None:
         """Copy the line that plays the sound."""
-        self._copy(clipboard.play_line)
+        self._said.copy(self.path, clipboard.play_line)
 
     def action_copy_fetch(self) -> None:
         """Copy the line that fetches the sound."""
-        self._copy(clipboard.fetch_line)
-
-    @work(group="copy", exclusive=True)
-    async def _copy(self, line_for: Callable[[Path], str]) -> None:
-        if (path := self.path) is not None:
-            line = line_for(path)
-            self._say(await clipboard.copy(self.app, line), api.shown(line))
+        self._said.copy(self.path, clipboard.fetch_line)
 
     @on(Rows.Moved)
     def _moved(self, event: Rows.Moved) -> None:
@@ -130,44 +118,22 @@ class SoundsView(Container):
         self.action_copy_play()
 
     def _look(self) -> None:
-        path = self.path
-        self._say("", "" if path is None else api.shown(str(path)))
-        if path is not None:
+        if (path := self.path) is None:
+            self._said.close()
+        else:
+            self._said.show_line("", str(path))
             self._draw(path)
-
-    def _say(self, words: str, line: str) -> None:
-        """Show a line whole, however many rows it takes, below words on it."""
-        self._words, self._line = words, line
-        self._draw_said()
-
-    def on_resize(self) -> None:
-        """Cut the line anew, once it is known how much room there is."""
-        self.call_after_refresh(self._draw_said)
-
-    def _draw_said(self) -> None:
-        words, line = self._words, self._line
-        width = max(20, self._said.size.width)
-        rows = [[(words, "dim")]] if words else []
-        self._said.show([*rows, *([(piece, "")] for piece in _cut(line, width))])
 
     @work(group="pictures", exclusive=True)
     async def _draw(self, path: Path) -> None:
-        await asyncio.sleep(_SECONDS_BEFORE_DRAWING)
-        given_up = threading.Event()
+        await asyncio.sleep(REST_SECONDS)
         try:
-            waveform, mel = await asyncio.to_thread(_pictures, path, given_up.is_set)
+            drawn = await pictures_of(path)
         except api.DistillError as error:
-            self._say(f"it can't be shown: {api.shown(error.message)}", api.shown(str(path)))
+            self._said.show_line(f"it can't be shown: {api.shown(error.message)}", str(path))
             return
-        finally:
-            given_up.set()
-        self._waveform.show(waveform.low, waveform.high, seconds=waveform.seconds)
-        self._mel.show(mel.decibels, hertz=mel.hertz, seconds=mel.seconds)
-
-
-def _pictures(path: Path, should_stop: Callable[[], bool]) -> tuple[WaveformPicture, MelLevels]:
-    waveform = api.waveform_picture(path, _PICTURE_COLUMNS, should_stop=should_stop)
-    return waveform, api.mel_picture(path, _PICTURE_COLUMNS, _PICTURE_ROWS, should_stop=should_stop)
+        self._waveform.show(drawn.waveform.low, drawn.waveform.high, seconds=drawn.waveform.seconds)
+        self._mel.show(drawn.mel.decibels, hertz=drawn.mel.hertz, seconds=drawn.mel.seconds)
 
 
 def _row(path: Path) -> Row:
@@ -183,12 +149,3 @@ def _row(path: Path) -> Row:
         Cell(text=local_minute(status.st_mtime), order=status.st_mtime),
     )
     return Row(key=str(path), cells=cells)
-
-
-def _cut(line: str, width: int) -> list[str]:
-    """Return a line in pieces that put together are exactly it, so that it can be copied by hand."""
-    pieces = []
-    while line:
-        pieces.append(api.cut(line, width) or line[0])
-        line = line[len(pieces[-1]) :]
-    return pieces

@@ -19,7 +19,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from distill_engine import api
-from distill_tui.actions import bindings
+from distill_tui.actions import bindings, key_of
 from distill_tui.remembered import Charts, Seen
 from distill_tui.screens.charts import ChartsView
 from distill_tui.screens.dialogs import Question
@@ -56,6 +56,7 @@ class TrainingPane(Pane):
         super().__init__(id=id)
         self.view = "charts"
         self._views: dict[str, Widget] = {}
+        self._turning = asyncio.Lock()
         self._receipt_number = 0
         self._seen_before: Seen | None = None
         self._told_of: RunFolder | None = None
@@ -85,13 +86,16 @@ class TrainingPane(Pane):
     def shown(self) -> None:
         """Catch up, in the view that one last looked at."""
         self._catch_up()
+        self.receipt.shown()
         remembered = self.distill.memory.training_view
         if remembered in VIEWS and remembered != self.view:
-            self.run_worker(self._show_view(remembered), group="view", exclusive=True)
+            self.run_worker(self._show_view(remembered), group="view")
 
     def hidden(self) -> None:
         """Draw nothing until it is shown again."""
+        super().hidden()
         self._here.hidden()
+        self.receipt.hidden()
 
     def _catch_up(self) -> None:
         if self.view == "charts":
@@ -103,22 +107,29 @@ class TrainingPane(Pane):
             self._mark_preview()
 
     async def _show_view(self, name: str) -> None:
-        """Show one of the views."""
-        if name == self.view:
-            return
-        if name not in self._views:
-            module, kind = VIEWS[name]
-            room = await asyncio.to_thread(importlib.import_module, f"distill_tui.screens.{module}")
-            self._views[name] = getattr(room, kind)()
-            await self.mount(self._views[name], before=self.receipt)
-        self._here.hidden()
-        self._views[self.view].display = False
-        self.view = name
-        self._views[name].display = True
-        self._catch_up()
-        self._here.first_focus().focus()
-        self.distill.show_keys()
-        self.distill.remember(training_view=name)
+        """Show one of the views; one that comes late, when another screen is shown, waits until this one is."""
+        async with self._turning:  # the last one asked for is the one that stays
+            if name == self.view:
+                return
+            if name not in self._views:
+                await self._mount_view(name)
+            self._here.hidden()
+            self._views[self.view].display = False
+            self.view = name
+            self._views[name].display = True
+            if name != "runs":  # from there one goes on to something
+                self.distill.remember(training_view=name)
+            if self.is_shown:
+                self._catch_up()
+                self._here.first_focus().focus()
+                self.distill.show_keys()
+
+    async def _mount_view(self, name: str) -> None:
+        module, kind = VIEWS[name]
+        room = await asyncio.to_thread(importlib.import_module, f"distill_tui.screens.{module}")
+        self._views[name] = getattr(room, kind)()
+        self._views[name].display = False
+        await self.mount(self._views[name], before=self.receipt)
 
     async def action_charts(self) -> None:
         """Show the charts and events."""
@@ -226,30 +237,21 @@ class TrainingPane(Pane):
     @work(group="question")
     async def action_stop(self) -> None:
         """End the run with checkpoint, preview and model, if that is what one wants."""
-        view = self._living("stopped")
-        if view is not None and await self.distill.push_screen_wait(
-            Question(
-                f"Stop {api.shown(view.name)}?",
-                "It ends after the step under way, with checkpoint, preview and model. R goes on from there.",
-                yes="stop",
-                no="let it go on",
-            )
-        ):
-            self._order(view.folder, api.Stop, "stop")
+        await self._stop(api.Stop, "", "with checkpoint, preview and model")
 
     @work(group="question")
     async def action_stop_now(self) -> None:
         """End the run with a checkpoint alone, if that is what one wants."""
+        await self._stop(api.StopNow, " now", "with a checkpoint alone: no preview, no model")
+
+    async def _stop(self, kind: type[AnyCommand], now: str, left: str) -> None:
         view = self._living("stopped")
-        if view is not None and await self.distill.push_screen_wait(
-            Question(
-                f"Stop {api.shown(view.name)} now?",
-                "It ends after the step under way with a checkpoint alone: no preview, no model. R goes on from there.",
-                yes="stop now",
-                no="let it go on",
-            )
-        ):
-            self._order(view.folder, api.StopNow, "stop-now")
+        if view is None:
+            return
+        consequence = f"It ends after the step under way, {left}. {key_of('training.resume')} goes on from there."
+        question = Question(f"Stop {api.shown(view.name)}{now}?", consequence, yes=f"stop{now}", no="let it go on")
+        if await self.distill.push_screen_wait(question):
+            self._order(view.folder, kind, f"stop{now.replace(' ', '-')}")
 
     def action_pause(self) -> None:
         """Pause the run, or let it go on."""
@@ -273,9 +275,12 @@ class TrainingPane(Pane):
         """Go on with a run that is over."""
         view = self.distill.run_view
         if view is None:
-            self.distill.say("there is no run to go on with", "r lists all runs")
+            self.distill.say("there is no run to go on with", f"{key_of('training.runs')} lists all runs")
         elif not view.state.is_over:
-            self.distill.say(f"run {api.shown(view.name)} is running", "p pauses it, or lets a paused one go on")
+            self.distill.say(
+                f"run {api.shown(view.name)} is running",
+                f"{key_of('training.pause')} pauses it, or lets a paused one go on",
+            )
         else:
             self._resume(view.folder)
 
@@ -283,9 +288,12 @@ class TrainingPane(Pane):
         """Return the run where there is a living one to be `done` something with; say so where not."""
         view = self.distill.run_view
         if view is None:
-            self.distill.say(f"there is no run to be {done}", "r lists all runs")
+            self.distill.say(f"there is no run to be {done}", f"{key_of('training.runs')} lists all runs")
         elif view.state.is_over:
-            self.distill.say(f"run {api.shown(view.name)} is over: nothing is left to be {done}", "R resumes it")
+            self.distill.say(
+                f"run {api.shown(view.name)} is over: nothing is left to be {done}",
+                f"{key_of('training.resume')} resumes it",
+            )
         else:
             return view
         return None

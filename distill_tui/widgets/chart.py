@@ -1,4 +1,4 @@
-"""A chart of a run's numbers: curves, their legend with the latest values, and a cursor that reads them out."""
+"""A chart of a run's numbers: curves, their legend with the values at the cursor, else the latest, and the cursor."""
 
 from __future__ import annotations
 
@@ -86,10 +86,6 @@ class Chart(CellsView):
         for one in series:
             self._pyramids[one.name].update(one.y, one.revision, low=one.low, high=one.high)
         self.redraw()
-
-    def read_out(self) -> str:
-        """Return the values at the cursor in words, else the latest ones."""
-        return chart_drawing.read_out(self._series, self._view)
 
     def drawn(self, columns: int, rows: int) -> Cells:
         """Draw the curves as they are now."""

@@ -13,8 +13,9 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from distill_engine import api
+from distill_tui.actions import key_of
 from distill_tui.format import moment
-from distill_tui.run_summary import Change, Happening, plain, wrapped
+from distill_tui.run_summary import LISTED, Change, Happening, in_rows, plain
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from distill_tui.chart_view import Axis
 
 COLUMNS = (Column(title="step", width=9, right=True), Column(title="time", width=12), Column(title="what happened"))
-
+_NEWEST = Column(title=f"what happened, the newest {LISTED:,}: there are more")
 
 COLUMNS_BEFORE = 25
 """Cells before what happened: an event that is cut there is told whole below."""
@@ -78,13 +79,14 @@ class EventList(Vertical):
         return self.away.rows if self.has_class("-away") else self.listing.rows
 
     def show_events(self, happenings: Sequence[Happening]) -> None:
-        """Show these, in this order."""
+        """Show these, in this order; the newest `LISTED` of more, and say so."""
         rows = self.listing.rows
         follows = not rows.keys or rows.key == rows.keys[-1]
-        self._order = list(happenings)
-        self._happenings = {one.key: one for one in happenings}
+        self._order = list(happenings[-LISTED:])
+        self._happenings = {one.key: one for one in self._order}
+        rows.columns = COLUMNS if len(happenings) <= LISTED else (*COLUMNS[:-1], _NEWEST)
         today = time.strftime("%j %Y")
-        rows.show([_row(one, today, ascii_only=self._ascii_only) for one in happenings])
+        rows.show([_row(one, today, ascii_only=self._ascii_only) for one in self._order])
         if follows:
             rows.action_last()
         self._detail()
@@ -103,7 +105,9 @@ class EventList(Vertical):
     def show_away(self, title: str, changes: Sequence[Change]) -> None:
         """Show what is new in place of the events until it is closed."""
         self._changes = {str(place): change for place, change in enumerate(changes)}
-        self.away.rows.columns = (Column(title=f"{title}: enter jumps there, esc shows all events"),)
+        self.away.rows.columns = (
+            Column(title=f"{title}: enter jumps there, {key_of('training.back')} shows all events"),
+        )
         self.away.rows.show(
             [
                 Row(key=key, cells=(Cell(text=_plain(change.words, self._ascii_only)),), tone=change.tone)
@@ -148,7 +152,7 @@ class EventList(Vertical):
         width = self.size.width - 2
         is_cut = one is not None and api.cells(one.words) > width - COLUMNS_BEFORE
         told = ((one.words, *one.details) if is_cut else one.details) if one else ()
-        texts = wrapped(told, width, self._detail_rows)
+        texts = in_rows(told, width, self._detail_rows)
         self.details.show([plain([(f"  {text}", "dim")], ascii_only=self._ascii_only) for text in texts])
 
 

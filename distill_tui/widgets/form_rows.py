@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
@@ -25,12 +24,13 @@ from textual.widgets import Input
 from distill_engine import api
 from distill_tui.actions import bindings
 from distill_tui.form_fields import RUN_GROUP, Field
+from distill_tui.format import Words
 from distill_tui.forms import DATASET
 from distill_tui.stepping import Direction
+from distill_tui.widgets.line import fitted
 from distill_tui.widgets.text_line import TextLine
 from distill_tui.widgets.tones import Tones
 
-Words = tuple[tuple[str, str], ...]
 MARK, NAME, VALUE = 3, 23, 18
 """Cells for a row's mark, its name and its value with unit; the rest is for what is allowed."""
 
@@ -320,13 +320,13 @@ class FormRows(Widget, can_focus=True):
         """Return what stands on a line of the screen, and the style of the cursor where it is there."""
         place = self._top + y
         if place >= len(self._lines):
-            return ((self._empty if not self._lines and y == 0 else "", "dim"),), ""
+            return [(self._empty if not self._lines and y == 0 else "", "dim")], ""
         key, words = self._lines[place]
         is_cursor = key and key == self._key and (not place or self._lines[place - 1][0] != key)
         if not is_cursor:
             return words, ""
         (mark, tone), *rest = words
-        return ((">" + mark[1:], tone), *rest), "cursor" if self.has_focus else "cursor-blurred"
+        return [(">" + mark[1:], tone), *rest], "cursor" if self.has_focus else "cursor-blurred"
 
     def render_line(self, y: int) -> Strip:
         """Return one line as wide as the widget."""
@@ -345,12 +345,12 @@ def _laid_out(fields: Sequence[Field], dot: str, width: int) -> list[tuple[str, 
     lines: list[tuple[str, Words]] = []
     for group, rows in itertools.groupby(fields, key=lambda field: field.group):
         if lines:
-            lines.append(("", (("", ""),)))
-        lines.append(("", ((group, "strong"),)))
+            lines.append(("", []))
+        lines.append(("", [(group, "strong")]))
         for row in rows:
             lines.append((row.key, _row(row, dot, width)))
             if row.complaint:
-                lines.append((row.key, ((f"{' ' * MARK}{row.complaint.message}", "bad"),)))
+                lines.append((row.key, [(f"{' ' * MARK}{row.complaint.message}", "bad")]))
     return lines
 
 
@@ -359,12 +359,14 @@ def _row(row: Field, dot: str, width: int) -> Words:
     value = f"{api.shown(row.text)} {row.unit}".strip() if row.text else row.empty or row.unit
     note = _note(row, dot)
     room = VALUE if note else max(VALUE, width - MARK - NAME)
-    return (
+    is_path = row.key == DATASET
+    fitting = fitted(value, room, "<" if is_path else ">", keep_end=is_path)
+    return [
         (f" {mark:<{MARK - 1}}", tone),
         (f"{row.name:<{NAME}}", ""),
-        (_fitted(value, room, keep_end=row.key == DATASET), "dim" if row.fixed or not row.text else tone),
-        (f"  {_fitted(note, width - MARK - NAME - VALUE - 2).rstrip()}" if note else "", "dim"),
-    )
+        (fitting, "dim" if row.fixed or not row.text else tone),
+        (f"  {fitted(note, width - MARK - NAME - VALUE - 2, '>').rstrip()}" if note else "", "dim"),
+    ]
 
 
 def _mark(row: Field) -> tuple[str, str]:
@@ -382,13 +384,3 @@ def _note(row: Field, dot: str) -> str:
         return "fixed"
     preset = f"preset {row.preset} {dot} " if row.differs else ""
     return preset + row.allowed.removesuffix(f" {row.unit}")
-
-
-def _fitted(text: str, width: int, *, keep_end: bool = False) -> str:
-    """Return `text` in `width` cells; what is cut off is told by a mark. Of a path the end matters most."""
-    taken, width = cell_len(text), max(1, width)
-    if keep_end and taken > width:
-        while cell_len(text) >= width:
-            text = text[1:]
-        return f"<{text}"
-    return set_cell_size(text, width - 1) + ">" if taken > width else text + " " * (width - taken)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
+from distill_tui.format import Words
 from distill_tui.widgets.line import Lines
 
 
@@ -22,28 +23,24 @@ class KeyLine(Lines):
     def show_keys(self, here: Sequence[tuple[str, str]], always: Sequence[tuple[str, str]]) -> None:
         """Show pairs of a key and its label; those that work everywhere keep their room at the end."""
         self._keys, self._always = here, always
-        self._draw()
+        self.write(self._words)
 
-    def on_resize(self) -> None:
-        """Show as many as there is room for now."""
-        self._draw()
-
-    def _draw(self) -> None:
-        end = _words(self._always)
-        room = self.size.width - _width(end)
+    def _words(self, width: int) -> list[Words]:
+        end = _spelt(self._always)
+        room = width - _cells(end)
         words: list[tuple[str, str]] = []
         for pair in self._keys:
-            piece = _words([pair])
-            room -= _width(piece)
+            piece = _spelt([pair])
+            room -= _cells(piece)
             if room < 0:
                 break
             words += piece
-        self.show([[*words, *end]])
+        return [[*words, *end]]
 
 
-def _words(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _spelt(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [piece for key, label in pairs for piece in ((f" {key}", "accent"), (f" {label} ", ""))]
 
 
-def _width(words: Sequence[tuple[str, str]]) -> int:
+def _cells(words: Sequence[tuple[str, str]]) -> int:
     return sum(cell_len(text) for text, _ in words)

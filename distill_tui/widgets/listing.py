@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import on
@@ -24,6 +23,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from distill_tui.actions import bindings
+from distill_tui.widgets.line import fitted
 from distill_tui.widgets.text_line import TextLine
 from distill_tui.widgets.tones import Tones
 
@@ -299,9 +299,7 @@ class Rows(Widget, can_focus=True):
         columns = [self.columns[index] for index, _ in self._shown_columns(width)]
         mark = "~" if getattr(self.app, "ascii_only", False) else "…"
         for cell, size, column in zip(cells, sizes, columns, strict=True):
-            segments.append(
-                Segment(_fitted(cell.text, size, mark, right=column.right), self._toned(cell, style, plain))
-            )
+            segments.append(Segment(fitted(cell.text, size, mark, right=column.right), self._toned(cell, style, plain)))
             segments.append(Segment(" " * GAP, style))
         return Strip(segments).adjust_cell_length(width, style)
 
@@ -327,13 +325,6 @@ class Rows(Widget, can_focus=True):
 
 LEAST_FLEXIBLE = 14
 """What the column that takes the rest asks for."""
-
-
-def _fitted(text: str, width: int, mark: str, *, right: bool) -> str:
-    taken = cell_len(text)
-    if taken > width:
-        return set_cell_size(text, width - 1) + mark if width > 1 else text[:width]
-    return " " * (width - taken) + text if right else text + " " * (width - taken)
 
 
 def _order(cell: Cell) -> tuple[int, float, str]:

@@ -28,8 +28,8 @@ FLOOR_DB = -90.0
 DYNAMICS_DB = 70.0
 """How far below the loudest the ramp ends."""
 
-_STYLES = ("plain", "muted", "cursor", "wave")
-_PLAIN, _MUTED, _CURSOR, _WAVE = range(len(_STYLES))
+_STYLES = ("plain", "muted", "wave")
+_PLAIN, _MUTED, _WAVE = range(len(_STYLES))
 _LABELLED_HERTZ = ((100.0, "100 Hz"), (1_000.0, "1 kHz"), (10_000.0, "10 kHz"))
 
 _RAMP = ("#3b1f5b", "#6a2a70", "#9a3a6c", "#c9545a", "#ee8050", "#fcb768", "#fdf0b0")
@@ -41,32 +41,21 @@ _LIGHT_SIXTEEN = ("#ffffff", "#ffff55", "#ff5555", "#aa00aa", "#0000aa", "#00000
 
 
 class _Picture(CellsView):
-    """What waveform and spectrogram share: a gutter, a length in seconds and a cursor."""
+    """What waveform and spectrogram share: a gutter and a length in seconds."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"picture--{style}" for style in _STYLES}
     DEFAULT_CSS = """
     _Picture {
         & .picture--muted { color: $foreground 70%; }
-        & .picture--cursor { color: $accent; }
         & .picture--wave { color: $primary; }
     }
     """
 
     seconds: float = 0.0
-    cursor: float | None = None
 
     def style_numbered(self, number: int) -> Style:
         """Return the look of one of the picture's styles in this theme."""
         return self.get_component_rich_style(f"picture--{_STYLES[number]}")
-
-    def _draw_cursor(self, cells: Cells, left: int) -> None:
-        """Draw a line at the cursor, over the picture."""
-        if self.cursor is None or not 0 <= self.cursor <= self.seconds or not self.seconds:
-            return
-        width = cells.codes.shape[1] - left
-        column = left + min(width - 1, int(self.cursor / self.seconds * width))
-        cells.codes[:, column] = ord("|" if self.ascii_only else "│")
-        cells.styles[:, column] = _CURSOR
 
 
 class Waveform(_Picture):
@@ -78,17 +67,15 @@ class Waveform(_Picture):
         self._high: Numbers = np.empty(0)
         self._scale = 1.0
 
-    def show(
-        self, low: Numbers, high: Numbers, *, seconds: float, scale: float | None = None, cursor: float | None = None
-    ) -> None:
+    def show(self, low: Numbers, high: Numbers, *, seconds: float, scale: float | None = None) -> None:
         """Show the least and greatest samples, [n] each, over so many seconds.
 
         `scale` is the swing that fills the height; None takes the sound's own. Two sounds to be compared get the
-        same one, `greatest_swing` of both. `cursor` is a time in seconds.
+        same one, `greatest_swing` of both.
         """
         self._low, self._high = low, high
         self._scale = greatest_swing(low, high) if scale is None else scale
-        self.seconds, self.cursor = seconds, cursor
+        self.seconds = seconds
         self.redraw()
 
     def drawn(self, columns: int, rows: int) -> Cells:
@@ -105,7 +92,6 @@ class Waveform(_Picture):
             cells.styles[:, left:] = _WAVE
         if left and len(self._low):
             self._write_levels(cells, left)
-        self._draw_cursor(cells, left)
         return cells
 
     def _write_levels(self, cells: Cells, left: int) -> None:
@@ -126,23 +112,15 @@ class MelPicture(_Picture):
         self._loudest = 0.0
         self._ramp: tuple[Color, ...] = ()
 
-    def show(
-        self,
-        decibels: Numbers,
-        *,
-        hertz: Numbers,
-        seconds: float,
-        loudest: float | None = None,
-        cursor: float | None = None,
-    ) -> None:
+    def show(self, decibels: Numbers, *, hertz: Numbers, seconds: float, loudest: float | None = None) -> None:
         """Show levels in dB, [bands, n] with the lowest band first, over so many seconds.
 
         `hertz` is where each band lies, [bands]. `loudest` is the level of the brightest colour; None takes the
-        sound's own. `cursor` is a time in seconds.
+        sound's own.
         """
         self._decibels, self._hertz = decibels, hertz
         self._loudest = float(np.fmax.reduce(decibels, axis=None, initial=FLOOR_DB)) if loudest is None else loudest
-        self.seconds, self.cursor = seconds, cursor
+        self.seconds = seconds
         self.redraw()
 
     def drawn(self, columns: int, rows: int) -> Cells:
@@ -156,7 +134,6 @@ class MelPicture(_Picture):
                 cells.codes[:, left:] = shades(self._loudness(columns - left, rows))
         if left:
             self._write_frequencies(cells, left)
-        self._draw_cursor(cells, left)
         return cells
 
     def style_numbered(self, number: int) -> Style:

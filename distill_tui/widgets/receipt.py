@@ -24,18 +24,26 @@ class ReceiptView(Lines):
         super().__init__(id="receipt")
         self._ascii_only = ascii_only
         self._ticks: Timer | None = None
+        self._is_seen = False
         self.receipt: Receipt | None = None
+
+    def shown(self) -> None:
+        """Count down again."""
+        self._is_seen = True
+        self._draw()
+        self._count_down()
+
+    def hidden(self) -> None:
+        """Draw nothing by itself until it is shown again."""
+        self._is_seen = False
+        self._count_down()
 
     def show_receipt(self, receipt: Receipt) -> None:
         """Show this one from now on."""
         self.receipt = receipt
         self.add_class("-open")
         self._draw()
-        if receipt.waits and self._ticks is None:
-            self._ticks = self.set_interval(1.0, self._draw)
-        elif not receipt.waits and self._ticks is not None:
-            self._ticks.stop()
-            self._ticks = None
+        self._count_down()
 
     def put_away(self) -> bool:
         """Hide a receipt that waits for nothing more; tell whether there was one."""
@@ -45,6 +53,15 @@ class ReceiptView(Lines):
         self.remove_class("-open")
         self.show([])
         return True
+
+    def _count_down(self) -> None:
+        """Draw it once a second while one sees it and an answer is awaited."""
+        waits = self._is_seen and self.receipt is not None and self.receipt.waits
+        if waits and self._ticks is None:
+            self._ticks = self.set_interval(1.0, self._draw)
+        elif not waits and self._ticks is not None:
+            self._ticks.stop()
+            self._ticks = None
 
     def on_resize(self) -> None:
         """Lay it out for another width."""

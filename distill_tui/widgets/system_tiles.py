@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from distill_engine import api
-from distill_tui.run_summary import Line
+from distill_tui.format import Words, progress_bar
 from distill_tui.widgets.line import Lines
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class SystemTiles(Lines):
         """Lay it out for another width."""
         self.show_run(self._view)
 
-    def _told(self, sample: SystemSample, history: History | None) -> Iterable[Line]:
+    def _told(self, sample: SystemSample, history: History | None) -> Iterable[Words]:
         wide = self.size.width >= WIDE
         cells = 12 if wide else 6 if self.size.width >= MIDDLE else 3
         yield [
@@ -64,8 +64,8 @@ class SystemTiles(Lines):
         elif sample.gpus:
             yield self._gpus(sample.gpus)
 
-    def _gpu(self, gpu: GpuSample, history: History | None, cells: int, *, wide: bool) -> Line:
-        line: Line = [("gpu ", "dim")]
+    def _gpu(self, gpu: GpuSample, history: History | None, cells: int, *, wide: bool) -> Words:
+        line: Words = [("gpu ", "dim")]
         if gpu.load is not None:
             line += [*self._history(_last_of_gpu(history, gpu.index, cells), cells), (f"{gpu.load:4.0f} %", "")]
         if gpu.memory_used is not None and gpu.memory_total:
@@ -77,9 +77,9 @@ class SystemTiles(Lines):
         line += [("   " if wide else "  ", ""), (", ".join(_heat(gpu)), "")]
         return [*line, (f"   {api.shown(gpu.name)}", "dim")] if wide else line
 
-    def _gpus(self, gpus: list[GpuSample]) -> Line:
+    def _gpus(self, gpus: list[GpuSample]) -> Words:
         """Return as many of them as there is room for, and how many more there are."""
-        room, line = self.size.width - 12, Line()
+        room, line = self.size.width - 12, Words()
         for place, gpu in enumerate(gpus):
             load = "" if gpu.load is None else f" {gpu.load:.0f} %"
             memory = f", {_of(gpu.memory_used, gpu.memory_total)}" if gpu.memory_used and gpu.memory_total else ""
@@ -90,16 +90,14 @@ class SystemTiles(Lines):
             line += [(f"gpu {gpu.index}", "dim"), (words, "")]
         return line
 
-    def _history(self, shares: list[float], cells: int) -> Line:
+    def _history(self, shares: list[float], cells: int) -> Words:
         """Return values in percent as a small picture, the latest at the right."""
         levels = _PLAIN_LEVELS if self._ascii_only else _LEVELS
         drawn = "".join(levels[min(7, max(0, int(share / 100 * 8)))] for share in shares if not math.isnan(share))
         return [(drawn.rjust(cells), "")]
 
-    def _bar(self, share: float, cells: int) -> Line:
-        full, empty = ("#", ".") if self._ascii_only else ("█", "░")
-        done = round(min(1.0, max(0.0, share)) * cells)
-        return [(full * done, ""), (empty * (cells - done), "dim")]
+    def _bar(self, share: float, cells: int) -> Words:
+        return progress_bar(share, cells, "#." if self._ascii_only else "█░", "")
 
 
 def _last(history: History | None, column: str, count: int) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
+from distill_tui.format import Words
 from distill_tui.widgets.line import Lines
 
 PANES = {"datasets": "Datasets", "config": "Config", "training": "Training", "library": "Library"}
@@ -17,10 +18,13 @@ class TopBar(Lines):
     TopBar { background: $panel; color: $text; }
     """
 
-    def __init__(self, pane: str) -> None:
+    def __init__(self, pane: str, *, demo: bool) -> None:
         super().__init__(id="top-bar")
         self._pane = pane
+        self._title = " Distill demo " if demo else " Distill "
         self._run: tuple[str, str] = ("", "")
+        self._link = ""
+        self._draw()
 
     def show_pane(self, pane: str) -> None:
         """Mark the screen that is shown."""
@@ -32,20 +36,27 @@ class TopBar(Lines):
         self._run = (words, tone)
         self._draw()
 
-    def on_resize(self) -> None:
-        """Move the run's words to the new end."""
+    def show_link(self, words: str) -> None:
+        """Say in a few words that the link doesn't keep up; nothing where it does."""
+        self._link = words
         self._draw()
 
     def _draw(self) -> None:
-        words: list[tuple[str, str]] = [(" Distill ", "strong")]
+        self.write(self._words)
+
+    def _words(self, width: int) -> list[Words]:
+        words: list[tuple[str, str]] = [(self._title, "strong")]
         for number, (name, title) in enumerate(PANES.items(), start=1):
             here = name == self._pane
             # Brackets too: which screen it is must show without colour.
             words.append((f"[{number} {title}]" if here else f" {number} {title} ", "here" if here else ""))
         left = sum(cell_len(text) for text, _ in words)
-        room = self.size.width - left - 1
+        room = width - left - 1
         text, tone = self._run
-        if room > 4 and text:
-            text = text if cell_len(text) <= room else text[: room - 1] + "…"
-            words += [(" " * (room - cell_len(text)), ""), (text, tone)]
-        self.show([words])
+        link = f"{self._link}  " if self._link and text else self._link
+        if room > 4 and (text or link):
+            link = link if cell_len(link) <= room else ""
+            room -= cell_len(link)
+            text = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
+            words += [(" " * (room - cell_len(text)), ""), (link, "warn"), (text, tone)]
+        return [words]

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -324,3 +325,40 @@ def test_without_runs_the_list_says_how_to_make_one() -> None:
 def test_a_loss_without_validation_is_that_of_training() -> None:
     words = story(logged([started(), prepared(), step_done(10), epoch_done(1, None), STOPPED]))
     assert "After epoch 1 the loss is 0.4, the best so far; nothing validates it." in words
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_outline_that_is_continued_agrees_with_the_fold_of_all_events(seed: int) -> None:
+    events, draw = random_log(seed), random.Random(seed)
+    cuts = sorted(draw.sample(range(1, len(events)), 4))
+    folder, reading = new_run("strings"), None
+    worker = living(folder)
+    try:
+        for begin, end in pairwise([0, *cuts, len(events)]):
+            write_log(folder, events[begin:end])
+            reading = outline(folder, reading)
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert reading is not None
+    short, whole = reading.state, of_log(folder)
+    assert (short.phase, short.step, short.epoch, short.seq) == (whole.phase, whole.step, whole.epoch, whole.seq)
+    assert (short.best, short.last_epoch) == (whole.best, whole.last_epoch)
+    assert (short.started, short.time) == (whole.started, whole.time)
+
+
+def test_an_outline_goes_on_behind_a_torn_line_and_ends_with_the_run() -> None:
+    folder = logged([started(), prepared(), *epoch(1, 0.5)])
+    whole = folder.events_file.read_bytes()
+    worker = living(folder)
+    try:
+        folder.events_file.write_bytes(whole + b'{"type":"StepDone","seq":99')
+        before = outline(folder)
+        folder.events_file.write_bytes(whole)
+        write_log(folder, [step_done(11)])
+        reading = outline(folder, before)
+        assert (reading.state.step, reading.state.phase) == (11, "training")
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert outline(folder, reading).state.phase == "died"

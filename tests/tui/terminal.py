@@ -21,6 +21,7 @@ from typing import Self
 import pyte
 
 PATIENCE = 30.0
+DEMO = (sys.executable, "-c", "import sys; sys.argv[1:] = ['--demo']; from distill_tui.command import main; main()")
 DASHBOARD = (sys.executable, "-c", "from distill_tui.command import main; main()")
 
 _KEYS = {"enter": "\r", "escape": "\x1b", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "backspace": "\x7f"}
@@ -114,8 +115,17 @@ class Terminal:
             self.read(0.05)
 
     def type(self, text: str) -> None:
-        """Type a text."""
+        """Type a text, all of it at once."""
+        self.send(text)
+
+    def send(self, text: str) -> None:
+        """Send keys without reading what comes back."""
         os.write(self._master, text.encode())
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Make the terminal another size, as dragging its window does."""
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def hang_up(self) -> None:
         """Close the terminal, as a lost link does."""

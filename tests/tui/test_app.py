@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from distill_engine import api
+from distill_tui.actions import ACTIONS, PLACES, WITHIN
 from distill_tui.app import DistillApp
+from distill_tui.remembered import Memory, Notebook, Seen
 from distill_tui.screens.dialogs import Help
 from distill_tui.widgets.key_line import KeyLine
 from distill_tui.widgets.top_bar import PANES, TopBar
 from tests.engine.test_replay import playing
 from tests.recorded_runs import unpacked
-
-SIZES = [(120, 36), (80, 24)]
-PATIENCE = 30.0
-
-Visit = Callable[[DistillApp, Pilot[None]], Coroutine[None, None, None]]
-
-
-def visit(what: Visit, size: tuple[int, int] = (120, 36), app: DistillApp | None = None) -> DistillApp:
-    """Open the dashboard, wait until all of it is there, and do something in it."""
-    opened = app or DistillApp()
-
-    async def run() -> None:
-        async with opened.run_test(size=size) as pilot:
-            while opened.form is None:
-                await pilot.pause(0.02)
-            await what(opened, pilot)
-
-    asyncio.run(run())
-    return opened
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it never came to that")
+from tests.tui.visits import PATIENCE, SIZES, until, visit
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -102,7 +77,8 @@ def test_leaving_a_living_run_says_that_it_goes_on_and_how_to_come_back() -> Non
     with playing(folder, 60):
         app = visit(go)
     assert app.farewell == (
-        "run healthy goes on; distill-tui comes back to it, distill-engine stop healthy ends it with a model"
+        "run healthy goes on; distill-tui --run healthy comes back to it, "
+        "distill-engine stop healthy ends it with a model"
     )
 
 
@@ -122,6 +98,24 @@ def test_the_end_of_a_watched_run_is_said_and_one_that_was_over_is_not() -> None
         visit(go)
     visit(go)
     assert said == ["healthy: finished", ""]
+
+
+def test_a_run_that_ended_while_one_was_away_is_told_at_the_next_visit(home: Path) -> None:
+    folder = unpacked("healthy")
+    notebook = Notebook(home / "state")
+    notebook.note(last_run=str(folder.path), seen={folder.info().id: Seen(time=1_750_000_001.0, seq=30)})
+    notebook.write()
+    said: list[str] = []
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.run_view is not None)
+        said.append(app.said)
+        await pilot.press("3")
+        await until(pilot, lambda: app.run_view is not None and not app.run_view.filling)
+
+    visit(go)
+    visit(go)
+    assert said == ["healthy: finished, while you were away\n3 shows what is new", ""]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -145,10 +139,26 @@ def test_the_key_line_is_the_same_after_a_dialog_as_before() -> None:
     visit(go)
 
 
-def test_every_action_of_a_screen_is_in_the_palette() -> None:
+def test_every_action_of_a_screen_or_a_view_of_a_run_is_in_the_palette() -> None:
     async def go(app: DistillApp, _pilot: Pilot[None]) -> None:
-        titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Training: stop", "Library: make sounds", "theme", "leave"} <= titles
+        offered = [command.title for command in app.get_system_commands(app.screen)]
+        told = {place: words for place, words in PLACES.items() if place in PANES or WITHIN.get(place) == "training"}
+        for action in ACTIONS:
+            if action.place in told:
+                assert f"{told[action.place]}: {action.label}" in offered
+            elif action.place == "app":
+                assert action.label in offered
+
+    visit(go)
+
+
+def test_the_palette_goes_to_where_an_action_works_and_does_it() -> None:
+    unpacked("healthy")
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        command = next(one for one in app.get_system_commands(app.screen) if one.title == "Runs: mark")
+        command.callback()
+        await until(pilot, lambda: app.pane == "training" and "runs" in app.places())
 
     visit(go)
 
@@ -181,9 +191,9 @@ def test_an_error_that_a_person_can_do_something_about_is_said_and_ends_nothing(
 
 def test_a_memory_that_cannot_be_read_is_forgotten(home: Path) -> None:
     (home / "state").mkdir()
-    (home / "state" / "dashboard.json").write_text('{"theme": 3')
+    (home / "state" / "dashboard.json").write_text('{"training_view": 3}')
 
     async def go(app: DistillApp, _pilot: Pilot[None]) -> None:
-        assert app.memory.theme == ""
+        assert app.memory == Memory()
 
     visit(go)

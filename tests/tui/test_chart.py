@@ -17,7 +17,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Grid
 from textual.geometry import Region
 
-from distill_tui.chart_drawing import drawn, read_out, sentence
+from distill_tui.chart_drawing import drawn, sentence
 from distill_tui.chart_view import ChartView
 from distill_tui.pyramid import Pyramid
 from distill_tui.widgets.chart import Chart, Series
@@ -72,7 +72,7 @@ def picture(
 
 def test_a_small_chart_has_its_values_in_the_title_and_its_labels_at_both_axes() -> None:
     assert picture([train(), validation(), FLOOR], SMALL) == [
-        "loss ━ 0.437 • 0.637 ╌ 0.300",
+        "loss ━ 0.4366 • 0.6366 ╌ 0.3000",
         "      3┤",
         "       │⢄⡀",
         "      2┤ ⠈⠢⢄⢠⡄",
@@ -85,7 +85,7 @@ def test_a_small_chart_has_its_values_in_the_title_and_its_labels_at_both_axes()
 
 def test_the_same_chart_in_ascii_tells_curves_apart_by_letters() -> None:
     assert picture([train(), validation(), FLOOR], SMALL, ascii_only=True) == [
-        "loss - 0.437 o 0.637 = 0.300",
+        "loss - 0.4366 o 0.6366 = 0.3000",
         "      3+",
         "       |;",
         "      2+ '-.o",
@@ -98,7 +98,7 @@ def test_the_same_chart_in_ascii_tells_curves_apart_by_letters() -> None:
 
 def test_a_cursor_stands_behind_the_curves_with_its_step_below_and_its_values_above() -> None:
     assert picture([train(), validation(), FLOOR], SMALL, view=ChartView(cursor=22.0, log_y=True)) == [
-        "loss ━ 0.861 • 1.127 ╌ 0.300",
+        "loss ━ 0.8614 • 1.127  ╌ 0.3000",
         "      5┤          │",
         "       │⠤⢄⡀ ⢀⡀    │",
         "       │  ⠈⠉⠚⠣⠦⣠⡀⣤⢀   ⣀",
@@ -204,20 +204,30 @@ def test_between_two_rows_the_line_passes_straight_through_the_window() -> None:
     assert (drawing.scale.low, drawing.scale.high) == (1.4, 1.6)
 
 
+def read_out(series: Sequence[Series], view: ChartView) -> tuple[str, list[str]]:
+    """Return the values in a chart's title, and the places that stand below it."""
+    rows = picture(series, LARGE, view=view)
+    return " ".join(rows[0].split()), rows[-1].split("  ")
+
+
 def test_the_read_out_is_exact_at_the_cursor_and_the_latest_without_one() -> None:
     series = [train(np.arange(1.0, 61.0) / 8), validation(np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0])), FLOOR]
-    assert read_out(series, ChartView()) == "train 7.500, validation 4.000, floor 0.300"
+    values, _ = read_out(series, ChartView())
+    assert values == "loss ━━ train 7.500 •┈ validation 4.000 ╌╌ floor 0.3000"
     for step in (10, 11, 59):
-        expected = f"train {step / 8:.3f}, validation {10 - step // 10:.3f}, floor 0.300 at step {step}"
-        assert read_out(series, ChartView(cursor=float(step))) == expected
-    assert read_out(series, ChartView(cursor=0.0)) == "train -, validation -, floor 0.300 at step 0"
+        values, places = read_out(series, ChartView(cursor=float(step)))
+        assert values == f"loss ━━ train {step / 8:.3f} •┈ validation {10 - step // 10:.3f} ╌╌ floor 0.3000"
+        assert str(step) in map(str.strip, places)
+    values, _ = read_out(series, ChartView(cursor=0.0))
+    assert values == "loss ━━ train - •┈ validation - ╌╌ floor 0.3000"
 
 
 def test_times_of_day_are_read_from_where_the_run_began() -> None:
     began = 1_764_000_000.0
     series = Series(name="t", label="train", x=began + X * 60, y=X, origin=began)
-    view = ChartView(axis="time", cursor=600.0)
-    assert read_out([series], view) == "train 10.0 at 10 min"
+    values, places = read_out([series], ChartView(axis="time", cursor=600.0, window=(0.0, 3600.0), follows=False))
+    assert values == "loss ━━ train 10.00"
+    assert "10 min" in map(str.strip, places)
 
 
 def test_a_chart_says_where_its_curve_is_where_it_goes_and_how_good_it_got() -> None:
@@ -225,9 +235,9 @@ def test_a_chart_says_where_its_curve_is_where_it_goes_and_how_good_it_got() -> 
     y = np.linspace(0.9, 0.412, len(x))
     y[450] = 0.409
     series = Series(name="v", label="validation", x=x, y=y, kind="points", best="least")
-    step = "validation 0.412 at step 48,900, down 11 % in 4,900 steps, best 0.409 at 46,000"
+    step = "validation 0.4120 at step 48,900, down 11 % in 4,900 steps, best 0.4090 at 46,000"
     assert sentence([train(), series], "step") == step
-    timed = "validation 0.412 after 13 h 35 min, down 8 % in an hour, best 0.409 after 12 h 46 min"
+    timed = "validation 0.4120 after 13 h 35 min, down 8 % in an hour, best 0.4090 after 12 h 46 min"
     assert sentence([series], "time") == timed
     assert sentence([FLOOR], "step") == "nothing to show yet"
     assert sentence([train(np.full(3, math.nan))], "step") == "train: no value yet"
@@ -376,7 +386,7 @@ def test_an_app_for_plain_terminals_gets_plain_charts() -> None:
         async with app.run_test(size=SMALL) as pilot:
             app.chart.show([train(), validation()], ChartView(), end=60)
             await pilot.pause()
-            assert app.chart.sentence.startswith("validation 0.637 at step 60")
+            assert app.chart.sentence.startswith("validation 0.6366 at step 60")
             assert app.chart.plot_columns == 30
             return "".join(screen_rows(app))
 

@@ -16,7 +16,6 @@ from distill_tui.chart_view import (
     cursor_moved,
     follow_toggled,
     log_toggled,
-    number,
     panned,
     place,
     place_ticks,
@@ -220,25 +219,6 @@ def test_nothing_finite_still_has_a_range_and_keeps_the_last_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (0.4123, "0.412"),
-        (2.7161, "2.716"),
-        (12.34, "12.3"),
-        (48_200.0, "48,200"),
-        (0.0412, "0.0412"),
-        (0.00012, "0.00012"),
-        (4.12e-5, "4.12e-5"),
-        (1e12, "1e12"),
-        (0.0, "0"),
-        (float("nan"), "-"),
-    ],
-)
-def test_a_number_is_read_with_three_digits_or_more(value: float, words: str) -> None:
-    assert number(value) == words
-
-
-@pytest.mark.parametrize(
     ("x", "axis", "words"),
     [
         (48_200.0, "step", "48,200"),
@@ -246,7 +226,7 @@ def test_a_number_is_read_with_three_digits_or_more(value: float, words: str) ->
         (330.0, "time", "5 min 30 s"),
         (4_800.0, "time", "1 h 20 min"),
         (7_200.0, "time", "2 h"),
-        (194_400.0, "time", "2 d 6 h"),
+        (194_400.0, "time", "2 d 06 h"),
     ],
 )
 def test_a_place_is_said_in_full_digits_or_as_a_span_of_time(x: float, axis: Axis, words: str) -> None:

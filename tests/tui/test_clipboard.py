@@ -11,9 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from textual.app import App
+from textual.app import App, ComposeResult
 
 from distill_tui import clipboard
+from distill_tui.widgets.copied import CopiedLine
 
 ODD = "a b'c\"d$(e)`f`;g*[h]\\i ü—ж.wav"
 
@@ -129,6 +130,37 @@ def test_what_is_too_long_for_a_clipboard_is_not_sent() -> None:
     words, app = asyncio.run(_copied("x" * (clipboard.MOST_BYTES + 1)))
     assert app.clipboard == ""
     assert words == "too long for a clipboard; here it is:"
+
+
+def test_a_path_that_is_no_text_cannot_be_copied_and_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    words, app = asyncio.run(_copied(clipboard.play_line(Path(os.fsdecode(b"/tmp/caf\xe9.wav")))))
+    assert app.clipboard == ""
+    assert words == "a name in it isn't UTF-8, so it can't be copied; here it is:"
+
+
+def test_a_line_that_is_no_text_is_shown_escaped() -> None:
+    line = os.fsdecode(b"ffplay /tmp/caf\xe9.wav")
+
+    async def visit() -> str:
+        app = CopiedApp()
+        async with app.run_test() as pilot:
+            app.copied.show_line("here it is:", line)
+            await pilot.pause()
+            return app.copied.text
+
+    assert asyncio.run(visit()) == "here it is:\nffplay /tmp/caf\\xe9.wav"
+
+
+class CopiedApp(App[None]):
+    """The widget alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copied = CopiedLine()
+
+    def compose(self) -> ComposeResult:
+        yield self.copied
 
 
 async def _copied(text: str) -> tuple[str, App[object]]:

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input, Static
 
 from distill_engine.home import runs_folder
 from distill_engine.run_folder import RunFolder, last_event, list_runs, lock_holder
@@ -326,6 +328,82 @@ def test_a_file_that_cant_be_understood_is_one_sentence_and_changes_nothing(
             await seen.press("enter")
             await seen.until(lambda: "there is no setting 'batchsize'" in seen.status)
             assert seen.form == form
+
+    asyncio.run(visit())
+
+
+def test_a_path_that_no_file_can_have_is_told_and_ends_nothing(
+    form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def visit() -> None:
+        async with visiting(form) as seen:
+            await seen.press("o")
+            await seen.until(lambda: isinstance(seen.app.screen, Prompt))
+            await seen.type("~nosuch/x")
+            await seen.press("enter")
+            await seen.until(lambda: "there is no configuration file" in seen.status)
+            for text in ("/", "."):
+                await seen.press("W")
+                await seen.until(lambda: isinstance(seen.app.screen, Prompt))
+                await seen.type(text)
+                await seen.press("enter")
+                await seen.until(lambda: "names no file" in asked_words(seen.app))
+                assert seen.app.screen.query_one(Input).value == text
+                await seen.press("escape")
+                await seen.until(lambda: not isinstance(seen.app.screen, Prompt))
+            await seen.press("W")
+            await seen.until(lambda: isinstance(seen.app.screen, Prompt))
+            seen.app.screen.query_one(Input).value = "x" * 300
+            await seen.press("enter")
+            await seen.until(lambda: "x.toml can't be" in seen.status)
+            assert seen.form == form
+            assert not list(tmp_path.glob("*.toml"))
+
+    asyncio.run(visit())
+
+
+def asked_words(app: DistillApp) -> str:
+    """Return the words of the dialog that is open, if one is."""
+    return "\n".join(str(words.content) for words in app.screen.query(Static)) if len(app.screen_stack) > 1 else ""
+
+
+def test_a_model_that_no_run_could_have_made_keeps_the_run_from_starting(form: Form) -> None:
+    model("rain", latent_dim=65_536)
+
+    async def visit() -> None:
+        async with visiting(form) as seen:
+            await seen.go_to(forms.MODEL)
+            await seen.press("enter")
+            await seen.until(lambda: isinstance(seen.app.screen, Choice))
+            await seen.press("enter")
+            await seen.until(lambda: seen.form.model is not None)
+            assert "training can't go on from rain: latent_dim is 65536" in seen.rows
+            assert "Not ready: training can't go on from rain" in seen.words
+            await seen.press("s")
+            assert "training can't go on from rain" in seen.status
+            assert seen.app.pane == "config"
+
+    asyncio.run(visit())
+
+
+def test_an_earlier_run_gives_an_empty_draft_its_dataset_too(tmp_path: Path) -> None:
+    found = form_for(tmp_path / "bells")
+    run = unpacked("healthy")
+    run.write_info(msgspec.structs.replace(run.info(), dataset=str(tmp_path / "bells")))
+
+    async def visit() -> None:
+        async with visiting(Form()) as seen:
+            await seen.press("c")
+            await seen.until(lambda: isinstance(seen.app.screen, Choice))
+            await seen.press("enter")
+            await seen.until(lambda: "settings and dataset are those of run healthy" in seen.status)
+            assert (seen.form.dataset, seen.form.scan) == (found.dataset, found.scan)
+            assert seen.form.config == load_config(run.config_file, TrainingConfig())
+            assert "Ready" in seen.words
+            await seen.press("u")
+            assert seen.form == Form()
 
     asyncio.run(visit())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill_engine.datasets import scan
-from distill_tui import corpora, remembered
+from distill_tui import corpora
 from distill_tui.corpora import Use
-from distill_tui.remembered import Corpus, Memory
+from distill_tui.remembered import Corpus, Memory, Notebook
 from tests.engine.recordings import cut, good
 from tests.recorded_runs import unpacked
 
@@ -39,8 +39,10 @@ def test_what_a_scan_found_is_kept_for_the_next_visit(tmp_path: Path) -> None:
     good(folder / "b.wav", frames=44_100, seed=1, rate=44_100)
     cut(good(folder / "c.wav"))
     memory = Memory(corpora=corpora.with_scan((), scan(folder), 1.0))
-    remembered.save(tmp_path, memory)
-    assert remembered.load(tmp_path).corpora == (
+    notebook = Notebook(tmp_path)
+    notebook.note(corpora=memory.corpora)
+    notebook.write()
+    assert Notebook(tmp_path).memory.corpora == (
         Corpus(path=str(folder), used=1.0, recordings=3, usable=2, seconds=2.0, rates=(44_100, 48_000)),
     )
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from distill_engine.audio.checks import LOWEST_DB
 from distill_engine.datasets import Recording, scan
 from distill_tui import dataset_words
-from distill_tui.dataset_words import Line
+from distill_tui.format import Words
 from distill_tui.forms import Form, with_dataset, with_text
 from tests.engine.recordings import cut, good
 
 
-def said(lines: list[Line]) -> list[str]:
+def said(lines: list[Words]) -> list[str]:
     return ["".join(words for words, _ in line) for line in lines]
 
 

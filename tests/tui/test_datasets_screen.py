@@ -18,9 +18,9 @@ from textual.widget import Widget
 
 from distill_engine.audio.io import write_recording
 from distill_engine.home import runs_folder, state_folder
-from distill_tui import corpora, remembered
+from distill_tui import corpora
 from distill_tui.app import DistillApp
-from distill_tui.remembered import Corpus, Memory
+from distill_tui.remembered import Corpus, Notebook
 from distill_tui.screens.dataset_view import DatasetView
 from distill_tui.screens.datasets import DatasetsPane
 from distill_tui.screens.folder_dialogs import FolderTree, PathPrompt
@@ -119,7 +119,9 @@ def bells(tmp_path: Path) -> Path:
 
 
 def remember(*found: Corpus) -> None:
-    remembered.save(state_folder(), Memory(corpora=found))
+    notebook = Notebook(state_folder())
+    notebook.note(corpora=found)
+    notebook.write()
 
 
 @pytest.mark.parametrize("size", [WIDE, SMALL_SIZE])
@@ -162,7 +164,7 @@ def test_a_folder_typed_with_tab_is_scanned_listed_and_taken_for_the_next_run(
             assert seen.known == ["bells"]
 
     asyncio.run(visit())
-    assert [corpus.recordings for corpus in remembered.load(state_folder()).corpora] == [6]
+    assert [corpus.recordings for corpus in Notebook(state_folder()).memory.corpora] == [6]
 
 
 def test_tab_goes_through_the_candidates_and_a_slash_goes_into_one(
@@ -262,7 +264,7 @@ def test_a_folder_that_is_gone_says_so_and_is_taken_off_the_list_by_a_key(tmp_pa
 
     asyncio.run(visit())
     assert (here / "a.wav").is_file()
-    assert corpora.known(remembered.load(state_folder()).corpora, ()) == ()
+    assert corpora.known(Notebook(state_folder()).memory.corpora, ()) == ()
 
 
 def test_what_runs_were_trained_on_is_known_too() -> None:
@@ -406,6 +408,31 @@ def test_a_scan_counts_answers_keys_and_stops_at_esc(tmp_path: Path) -> None:
             await seen.pilot.press("escape")
             assert "stopped" in seen.status
             await seen.sees("Folders of recordings 1 folder")
+
+    asyncio.run(visit())
+
+
+def test_a_scan_is_counted_along_only_while_one_sees_it(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    write_recording(folder / "000.wav", sound(48_000 * 20), 48_000)
+    for number in range(1, 1000):
+        os.link(folder / "000.wav", folder / f"{number:03}.wav")
+
+    async def visit() -> None:
+        async with visiting(known=folder) as seen:
+            await seen.until(lambda: seen.known)
+            await seen.pilot.press("enter")
+            await seen.sees("of 1,000 esc stops")
+            await seen.app.show_pane("config")
+            said, looking = seen.dataset.head.text, seen.dataset._looking
+            assert looking is not None
+            done, later = looking.done, time.monotonic() + 1.0  # for five more counts, if it counted
+            await seen.until(lambda: looking.done > done and time.monotonic() > later)
+            assert seen.dataset.head.text == said
+            await seen.app.show_pane("datasets")
+            assert seen.dataset.head.text != said
+            await seen.until(lambda: f" {looking.done:,} of 1,000" in seen.dataset.head.text)
+            await seen.pilot.press("escape")
 
     asyncio.run(visit())
 

@@ -431,10 +431,64 @@ def test_a_run_gives_its_configuration_and_keeps_its_file_to_itself(form: Form) 
     assert "exists already" in form_files.question_before_saving(copied, run.config_file)
 
 
+def test_a_run_gives_its_dataset_where_there_is_none_yet_and_it_is_said_what_was_taken(tmp_path: Path) -> None:
+    run = unpacked("healthy")
+    gone = form_files.scan_of(run, lambda: False)
+    assert gone is None
+    without = form_files.copied(Form(), run, gone)
+    assert without.dataset is None
+    assert "its dataset isn't there any more" in form_files.told_of_copy(Form(), without, run)
+
+    found = dataset(tmp_path / "bells")
+    run.write_info(msgspec.structs.replace(run.info(), dataset=str(tmp_path / "bells"), start_from="rain"))
+    taken = form_files.copied(Form(), run, form_files.scan_of(run, lambda: False))
+    assert taken.dataset == tmp_path / "bells"
+    assert taken.scan == found
+    told = form_files.told_of_copy(Form(), taken, run)
+    assert told == "settings and dataset are those of run healthy; the model it went on from isn't taken"
+
+    own = with_model(form_for(tmp_path / "gongs"), model("rain"))
+    kept = form_files.copied(own, run, found)
+    assert (kept.dataset, kept.scan, kept.model) == (own.dataset, own.scan, own.model)
+    told = form_files.told_of_copy(own, kept, run)
+    assert told.endswith("healthy; the dataset stays gongs; it still goes on from rain")
+
+
+@pytest.mark.parametrize("text", ["", " ", "/", ".", "..", "~", "/tmp/", "runs/..", "a\0b"])
+def test_a_text_that_can_name_no_file_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(api.DistillError, match="names no file"):
+        form_files.file_path(text)
+
+
+def test_a_name_that_is_too_long_or_leads_to_itself_is_a_sentence_or_a_file(form: Form, tmp_path: Path) -> None:
+    long = form_files.file_path(f"{tmp_path}/{'x' * 300}")
+    assert form_files.question_before_saving(form, long) == ""
+    with pytest.raises(api.DistillError, match="can't be written: File name too long"):
+        form_files.saved(form, long)
+    with pytest.raises(api.ConfigError, match="can't be read"):
+        form_files.loaded(form, long)
+    loop = tmp_path / "loop.toml"
+    loop.symlink_to(loop)
+    with pytest.raises(api.ConfigError, match="can't be read"):
+        form_files.loaded(form, loop)
+    assert form_files.saved(form, loop).file is not None
+
+
+@pytest.mark.parametrize("latent_dim", [1025, 65_536])
+def test_a_model_that_no_run_could_have_made_is_a_complaint_of_its_field(form: Form, latent_dim: int) -> None:
+    from_it = with_model(form, model("rain", latent_dim=latent_dim))
+    complaint = from_it.complaints[forms.MODEL]
+    assert complaint.message.startswith(f"training can't go on from rain: latent_dim is {latent_dim}, above")
+    assert from_it.problem == complaint
+    assert from_it.config == form.config
+    assert {row.key: row.complaint for row in fields(from_it)}[forms.MODEL] == complaint
+
+
 def test_a_path_may_be_typed_as_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
+    assert form_files.file_path("~nosuch/x") == Path.cwd() / "~nosuch" / "x.toml"
     assert form_files.file_path("~/runs/mine ") == Path("/home/anna/runs/mine.toml")
-    assert form_files.file_path("mine.txt") == Path("mine.txt")
+    assert form_files.file_path("mine.txt") == Path.cwd() / "mine.txt"
 
 
 # Time.

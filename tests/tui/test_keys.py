@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widget import Widget
 
 import distill_tui.screens
 import distill_tui.widgets
-from distill_tui.actions import ACTIONS, PLACES, TAKEN, conflicts
+from distill_tui.actions import ACTIONS, PLACES, TAKEN, conflicts, key_of
 from distill_tui.app import DistillApp
 from distill_tui.keys import load_keys
+from distill_tui.screens.datasets import CorporaView
+from distill_tui.widgets.line import Lines
+from distill_tui.widgets.listing import Rows
+from distill_tui.widgets.run_header import RunHeader
+from tests.tui.visits import until, visit
 
 
 def widgets_with_places() -> Iterator[type]:
@@ -47,19 +52,46 @@ def test_a_key_file_changes_keys(home: Path) -> None:
     (home / "config").mkdir()
     (home / "config" / "keys.toml").write_text('"app.show_library" = "z"\n')
 
-    async def visit() -> list[str]:
-        app = DistillApp()
-        async with app.run_test(size=(120, 36)) as pilot:
-            while not app.changed_keys:
-                await pilot.pause(0.05)
-            shown = []
-            for key in ("4", "z"):
-                await pilot.press(key)
-                await pilot.pause()
-                shown.append(app.pane)
-            return shown
+    shown: list[str] = []
 
-    assert asyncio.run(visit()) == ["datasets", "library"]
+    async def press(app: DistillApp, pilot: Pilot[None]) -> None:
+        for key in ("4", "z"):
+            await pilot.press(key)
+            shown.append(app.pane)
+
+    visit(press)
+    assert shown == ["datasets", "library"]
+
+
+def test_sentences_name_the_keys_that_a_key_file_gives(home: Path) -> None:
+    changed = {
+        "datasets.add": "z",
+        "app.show_datasets": "7",
+        "app.show_config": "right",
+        "training.runs": "B",
+        "runs.mark": "M",
+        "library.import_file": "escape",
+        "config.start": "plus",
+    }
+    (home / "config").mkdir()
+    (home / "config" / "keys.toml").write_text("".join(f'"{name}" = "{key}"\n' for name, key in changed.items()))
+
+    async def read(app: DistillApp, pilot: Pilot[None]) -> None:
+        assert "  z  types the path of one" in app.query_one(CorporaView).head.text
+        await app.show_pane("training")
+        header = app.query_one(RunHeader)
+        await until(pilot, lambda: "B lists runs" in header.text)
+        assert "7 Datasets, then begin in right Config" in header.text
+        await pilot.press("B")
+        await until(pilot, lambda: bool(app.query("RunsView")))
+        assert "recordings in 7, settings in right" in app.query_one("RunsView Rows", Rows).text
+        await app.show_pane("library")
+        hint = app.query_one("#library-hint", Lines).text
+        assert "recordings in 7 Datasets, then start the run in right Config" in hint
+        assert "esc imports a .distill file" in hint
+
+    visit(read)
+    assert key_of("config.start") == "+"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +99,11 @@ def test_a_key_file_changes_keys(home: Path) -> None:
     [
         ('"app.fly" = "z"', "there is no action 'app.fly'"),
         ('"app.leave" = 3', "app.leave needs a key or a list of keys"),
-        ('"app.leave" = "1"', "1 means both app.show_datasets and app.leave"),
+        ('"app.leave" = "1"', "1 means both app.leave and app.show_datasets"),
         ('"app.leave" = "ctrl+q"', "ctrl+q for app.leave is taken elsewhere"),
+        ('"training.stop" = "s"', "s means both charts.smooth and training.stop"),
+        ('"charts.smooth" = "/"', "/ means both charts.smooth and listing.filter"),
+        ('"charts.smooth" = "]"', "] means both charts.next and charts.smooth"),
         ("what", "keys.toml can't be read"),
     ],
 )

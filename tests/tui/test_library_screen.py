@@ -15,6 +15,7 @@ import soundfile
 from textual.events import Paste
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from distill_engine import home
 from distill_engine.library import find_model, list_models
@@ -69,6 +70,10 @@ class Visit:
         await self.until(lambda: isinstance(self.app.screen, kind) and self.app.screen.is_current)
         await self.pilot.pause()
         return self.asked
+
+    def workers(self, group: str) -> list[Worker[object]]:
+        """Return what is being done of a kind."""
+        return [worker for worker in self.app.workers if worker.group == group]
 
     @property
     def asked(self) -> str:
@@ -359,6 +364,50 @@ def test_a_model_is_exported_and_a_file_that_is_there_replaced_only_when_agreed(
     asyncio.run(visit())
 
 
+def test_a_path_that_no_file_can_have_is_told_where_it_was_typed_and_ends_nothing(tmp_path: Path) -> None:
+    long = str(tmp_path / ("x" * 300))
+
+    async def visit() -> None:
+        write_model("rain", "abc1")
+        async with library() as seen:
+            await seen.press("e")
+            await seen.until_asked(Prompt)
+            await seen.paste(long)
+            await seen.press("enter")
+            await seen.until(lambda: "too long" in seen.status)
+            for key, text, told in (
+                ("e", f"{long}/y", "there is no folder"),
+                ("i", long, "too long"),
+                ("i", "~nosuch/x.distill", "there is no file"),
+            ):
+                await seen.press(key)
+                await seen.until_asked(Prompt)
+                await seen.paste(text)
+                await seen.press("enter")
+                await seen.until(lambda told=told: told in seen.asked)  # type: ignore[misc]
+                assert seen.app.screen.query_one(Input).value == text
+                await seen.press("escape")
+                await seen.until(lambda: not isinstance(seen.app.screen, Prompt))
+
+    asyncio.run(visit())
+
+
+def test_sounds_can_be_asked_for_in_a_folder_that_cannot_be_and_nothing_ends(tmp_path: Path) -> None:
+    async def visit() -> None:
+        write_model("rain", "abc1")
+        async with library() as seen:
+            await seen.press("m")
+            await seen.until_asked(GenerateDialog)
+            await seen.press("up")
+            await seen.paste(str(tmp_path / ("x" * 300)))
+            await seen.press("enter")
+            await seen.until(lambda: "making sounds of rain" in seen.status)
+            await seen.press("x")
+            await seen.until(lambda: "was cancelled" in seen.status)
+
+    asyncio.run(visit())
+
+
 def test_a_file_is_imported_and_the_name_it_got_is_said(tmp_path: Path) -> None:
     async def visit() -> None:
         write_model("rain", "abc1")
@@ -446,6 +495,27 @@ def test_sounds_are_made_while_other_keys_work_and_then_shown() -> None:
     asyncio.run(visit())
 
 
+def test_sounds_that_are_made_while_one_is_elsewhere_are_shown_when_one_comes_back() -> None:
+    async def visit() -> None:
+        write_sounding_model("rain")
+        async with library() as seen:
+            await seen.press("m")
+            await seen.until_asked(GenerateDialog)
+            await seen.fill("0.5")
+            await seen.press("enter")
+            await seen.until(lambda: seen.pane._is_generating)
+            await seen.press("3")
+            await seen.until(lambda: "made rain-0.wav" in seen.status and not seen.pane._is_generating)
+            assert not seen.pane.query(SoundsView)
+            await seen.press("4")
+            await seen.until(lambda: bool(seen.pane.query(SoundsView)))
+            sounds = seen.pane.query_one(SoundsView)
+            await seen.until(lambda: seen.app.focused is sounds.listing.rows)
+            assert sounds.path == sounds_folder("rain") / "rain-0.wav"
+
+    asyncio.run(visit())
+
+
 def test_making_sounds_is_cancelled_by_a_key_and_a_refusal_is_told() -> None:
     async def visit() -> None:
         write_sounding_model("rain")
@@ -475,6 +545,7 @@ def test_a_sound_that_is_there_is_replaced_only_when_agreed() -> None:
     async def visit() -> None:
         write_model("rain", "abc1")
         there = good(sounds_folder("rain") / "rain-0.wav")
+        before = there.read_bytes()
         async with library() as seen:
             await seen.press("m")
             await seen.until_asked(GenerateDialog)
@@ -485,7 +556,9 @@ def test_a_sound_that_is_there_is_replaced_only_when_agreed() -> None:
             assert f"{there} is there already" in await seen.until_asked(Question)
             await seen.press("n")
             await seen.until(lambda: not seen.app.screen.is_modal)
-            await seen.pilot.pause(0.1)
+            await seen.until(lambda: all(worker.is_finished for worker in seen.workers("library-generate")))
+            assert not seen.workers("generate")
+            assert there.read_bytes() == before
             assert not seen.status
 
     asyncio.run(visit())

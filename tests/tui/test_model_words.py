@@ -7,8 +7,10 @@ import pytest
 
 from distill_engine.library import find_model
 from distill_engine.words import cells
+from distill_tui.format import wrapped
 from distill_tui.model_story import settings_in, story_of
-from distill_tui.model_words import COLUMNS, broken, details, local_minute, rows
+from distill_tui.model_words import details, local_minute
+from distill_tui.screens.model_rows import COLUMNS, rows
 from tests.recorded_runs import unpacked
 from tests.tui.models_made import SUMMARY, write_model
 
@@ -26,11 +28,11 @@ def test_no_line_is_wider_than_its_room_and_nothing_is_lost(width: int) -> None:
 
 
 def test_lines_break_at_spaces_and_only_otherwise_within_words() -> None:
-    assert broken("one two three", 8) == ["one two", "three"]
-    assert broken("one twothree", 5) == ["one", "twoth", "ree"]
-    assert broken("exact fit", 9) == ["exact fit"]
-    assert broken("雨雨雨", 4) == ["雨雨", "雨"]
-    assert broken("", 5) == [""]
+    assert wrapped("one two three", 8) == ["one two", "three"]
+    assert wrapped("one twothree", 5) == ["one", "twoth", "ree"]
+    assert wrapped("exact fit", 9) == ["exact fit"]
+    assert wrapped("雨雨雨", 4) == ["雨雨", "雨"]
+    assert wrapped("", 5) == [""]
 
 
 def test_a_model_without_measurements_says_so_and_sorts_behind_the_others() -> None:

@@ -78,3 +78,19 @@ def test_the_window_of_candidates_holds_the_chosen_one() -> None:
         assert [name for line in lines for name, is_chosen in line if is_chosen] == [names[chosen]]
     assert window(names, None, 17, 3)[0] == [("take00", False), ("take01", False)]
     assert window([], None, 17, 3) == []
+
+
+def test_a_name_that_no_folder_can_have_has_nothing_in_it() -> None:
+    assert look_inside(Path("a\0b")).problem
+    assert completion("a\0b/").folders == ()
+    assert completion(f"{'x' * 300}/").folders == ()
+
+
+def test_where_the_folder_one_is_in_is_gone_a_path_stays_as_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    assert meant("bells") == Path("bells")
+    assert completion("b").folders == ()

@@ -38,14 +38,12 @@ class PictureApp(App[None]):
         yield self.picture
 
 
-def waveform(
-    size: tuple[int, int], *, scale: float | None = None, cursor: float | None = None, ascii_only: bool
-) -> str:
+def waveform(size: tuple[int, int], *, scale: float | None = None, ascii_only: bool) -> str:
     async def visit() -> str:
         picture = Waveform()
         app = PictureApp(picture, ascii_only=ascii_only)
         async with app.run_test(size=size) as pilot:
-            picture.show(LOW, HIGH, seconds=3.0, scale=scale, cursor=cursor)
+            picture.show(LOW, HIGH, seconds=3.0, scale=scale)
             await pilot.pause()
             return picture.text
 
@@ -58,7 +56,6 @@ def mel(
     *,
     colours: Terminal | None = "truecolor",
     ascii_only: bool = False,
-    cursor: float | None = None,
     theme: str = "textual-dark",
 ) -> tuple[str, list[list[tuple[int, int]]]]:
     """Return the text of a mel picture, and the colours of each cell's two pixels as a terminal gets them."""
@@ -68,7 +65,7 @@ def mel(
         app = PictureApp(picture, colours=colours, ascii_only=ascii_only)
         async with app.run_test(size=size) as pilot:
             app.theme = theme
-            picture.show(decibels, hertz=HERTZ, seconds=2.0, cursor=cursor)
+            picture.show(decibels, hertz=HERTZ, seconds=2.0)
             await pilot.pause()
             return picture.text, [pixels(picture, row) for row in range(size[1])]
 
@@ -118,17 +115,10 @@ def test_silence_is_a_line_and_nothing_at_all_is_nothing() -> None:
             picture.show(np.zeros(5), np.zeros(5), seconds=1.0)
             await pilot.pause()
             assert sum(bool(row[8:].strip()) for row in picture.text.split("\n")) == 1
-            picture.show(np.empty(0), np.empty(0), seconds=0.0, cursor=0.0)
+            picture.show(np.empty(0), np.empty(0), seconds=0.0)
             assert not any(row[8:].strip() for row in picture.text.split("\n"))
 
     asyncio.run(visit())
-
-
-def test_a_cursor_stands_at_its_time() -> None:
-    for row in waveform(SMALL, cursor=1.5, ascii_only=False).split("\n"):
-        assert row[8 + 15] == "│"
-    text, _ = mel(SILENT, ascii_only=True, cursor=2.0)
-    assert all(row[-1] == "|" for row in text.split("\n"))
 
 
 def test_low_bands_are_below_and_a_short_loud_sound_survives_pooling() -> None:

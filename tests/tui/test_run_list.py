@@ -6,10 +6,15 @@ import os
 import time
 from pathlib import Path
 
+from msgspec.structs import replace as changed
+
+from distill_engine import api
+from distill_engine.events import encode
 from distill_engine.run_folder import RunFolder
 from distill_tui.run_list import RunList, differing, settings_of, usual_settings
-from tests.engine.writer import new_run
-from tests.recorded_runs import unpacked
+from tests.engine.run_logs import epoch, step_done
+from tests.engine.writer import Writer, new_run
+from tests.recorded_runs import unpacked, unpacked_long
 
 
 def test_every_run_is_told_and_none_that_is_gone() -> None:
@@ -85,3 +90,32 @@ def _change(folder: RunFolder, key: str, value: str) -> None:
     path: Path = folder.config_file
     lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines))
+
+
+def test_of_a_living_run_only_what_is_new_is_read_again() -> None:
+    folder, runs = new_run("living"), RunList()
+    with Writer(folder) as writer:
+        writer.do("start", *(f"line {encode(event).decode().strip()}" for event in epoch(1, 0.25)))
+        (before,) = runs.refreshed()
+        assert api.best_loss(before.state) == 0.25
+        with folder.events_file.open("r+b") as file:  # nobody can read this part again
+            file.write(b" " * (before.read_to - 1))
+        writer.do("line " + encode(changed(step_done(11), seq=99)).decode().strip())
+        (now,) = runs.refreshed()
+    assert now.state.step == 11
+    assert api.best_loss(now.state) == 0.25
+
+
+def test_a_long_log_is_told_by_its_end_first_and_has_a_refresh_for_itself() -> None:
+    long = unpacked_long(6_000)
+    log = long.events_file.read_bytes()
+    long.events_file.write_bytes(log[: log.rindex(b'{"type":"RunFinished"')])
+    killed = unpacked("killed")
+    runs = RunList(at_once=100_000)
+    first, second = ({one.folder: one.state for one in runs.refreshed()} for _ in range(2))
+    assert first[killed].best is not None
+    assert first[long].step == second[long].step == 6_000
+    assert first[long].best is None
+    best = second[long].best
+    assert best is not None
+    assert best.epoch == 1

@@ -10,9 +10,9 @@ from msgspec.structs import replace as changed
 from distill_engine import api
 from distill_engine.events import PreprocessProgress, RunPaused, RunStarted, RunStopped, StepDone
 from distill_tui import run_summary
+from distill_tui.format import Words, progress_bar
 from distill_tui.live_run import RunView
 from distill_tui.remembered import Seen
-from distill_tui.run_summary import Line
 from tests.recorded_runs import Recorded, unpacked
 from tests.tui.run_views import made_of, view_of
 
@@ -20,7 +20,7 @@ BEGAN = 1_750_000_000.0
 WIDTHS = (58, 78, 118)
 
 
-def words(line: Line) -> str:
+def words(line: Words) -> str:
     return "".join(text for text, _ in line)
 
 
@@ -44,9 +44,9 @@ def test_the_header_of_a_running_run_has_full_digits_a_bar_and_the_time_left_cou
 
 
 def test_the_bar_is_as_long_as_the_share_that_is_done() -> None:
-    assert words(run_summary.progress_bar(0.25, 8)) == "━━──────"
-    assert words(run_summary.progress_bar(7.0, 4)) == "━━━━"
-    assert words(run_summary.plain(run_summary.progress_bar(0.5, 4), ascii_only=True)) == "==--"
+    assert words(progress_bar(0.25, 8)) == "━━──────"
+    assert words(progress_bar(7.0, 4)) == "━━━━"
+    assert words(run_summary.plain(progress_bar(0.5, 4), ascii_only=True)) == "==--"
 
 
 def test_while_preparing_the_header_tells_how_many_recordings_are_done_and_which_is_under_way() -> None:
@@ -174,3 +174,14 @@ def test_steps_that_no_epoch_ended_yet_have_no_time_left() -> None:
     lines = header(view, 2)
     assert "time left is told after an epoch" in lines[1]
     assert "no epoch is done yet" in lines[2]
+
+
+def test_of_very_many_events_the_newest_are_listed_and_one_more_that_says_so() -> None:
+    view = view_of("healthy")
+    assert view.history is not None
+    saved = view.history.checkpoints[0]
+    view.history.checkpoints[:0] = [changed(saved, seq=10_000 + place) for place in range(3 * run_summary.LISTED)]
+    told = run_summary.happenings(view)
+    assert len(told) == run_summary.LISTED + 1
+    assert told == sorted(told, key=lambda one: one.time)
+    assert told[-1].words == "finished: all epochs done"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 
 import msgspec
 import pytest
@@ -247,5 +249,48 @@ def test_in_ascii_nothing_of_it_is_more_than_ascii() -> None:
             await shown.until(lambda: "healthy 0.144" in shown.view.chart.text)
             assert shown.view.listing.rows.text.isascii()
             assert shown.view.chart.text.isascii()
+
+    asyncio.run(visit())
+
+
+def test_a_marked_run_that_is_deleted_while_others_are_read_is_no_longer_shown() -> None:
+    async def visit() -> None:
+        stopped, _, healthy = several()
+        async with opened(stopped, "r", RunsView) as shown:
+            for folder in (healthy, stopped):
+                await go_to(shown, folder)
+                await shown.press("space")
+            slow = healthy.config_file.rename(healthy.path / "kept.toml")
+            os.mkfifo(healthy.config_file)  # whoever reads it waits for what is written to it
+            await shown.press("d", "x")
+            await shown.until(lambda: isinstance(shown.app.screen, Question))
+            await shown.press("y")
+            await shown.until(lambda: not row(shown, "stopped"))
+            writer = await asyncio.to_thread(os.open, healthy.config_file, os.O_WRONLY)
+            slow.rename(healthy.config_file)
+            os.write(writer, healthy.config_file.read_bytes())
+            os.close(writer)
+            rows = shown.view.differences.rows
+            await shown.until(lambda: "latent_dim" in rows.keys and "usual" in rows.text.split("\n")[0])
+            assert "stopped" not in rows.text
+
+    asyncio.run(visit())
+
+
+def test_settings_that_differ_by_little_are_shown_exactly() -> None:
+    async def visit() -> None:
+        stopped, _, healthy = several()
+        for folder, rate in ((healthy, "0.0003000001"), (stopped, "0.0003000002")):
+            text = folder.config_file.read_text()
+            folder.config_file.write_text(re.sub("(?m)^learning_rate = .*$", f"learning_rate = {rate}", text))
+        async with opened(stopped, "r", RunsView) as shown:
+            for folder in (healthy, stopped):
+                await go_to(shown, folder)
+                await shown.press("space")
+            await shown.press("d")
+            rows = shown.view.differences.rows
+            await shown.until(lambda: "learning_rate" in rows.keys)
+            line = next(line for line in rows.text.split("\n") if line.startswith("learning_rate"))
+            assert line.split() == ["learning_rate", "0.0003000001", "0.0003000002"]
 
     asyncio.run(visit())

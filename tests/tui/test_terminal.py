@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.tui.terminal import DASHBOARD, Terminal
+from tests.engine.test_replay import playing
+from tests.recorded_runs import unpacked
+from tests.tui.terminal import DASHBOARD, DEMO, Terminal
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24)])
@@ -59,9 +63,41 @@ def test_no_library_of_torch_is_mapped() -> None:
         assert "torch" not in maps.read_text()
 
 
-def test_too_small_a_terminal_says_so_and_a_larger_one_shows_all_again() -> None:
+def test_too_small_a_terminal_says_so_and_a_larger_one_shows_all() -> None:
     with Terminal(size=(50, 12)) as terminal:
         assert "60" in terminal.wait_for("too small")
+        terminal.resize(80, 24)
+        assert "too small" not in terminal.wait_for("q leave")
+
+
+def test_the_end_of_a_run_rings_and_notifies() -> None:
+    folder = unpacked("healthy")
+    with playing(folder, 40), Terminal() as terminal:
+        terminal.wait_for("healthy: finished")
+        terminal.settle()
+        assert b"\x1b]9;healthy: finished\x07" in terminal.raw
+        assert re.search(rb"\x07(?!.*\x1b\]9)", terminal.raw, re.DOTALL)
+
+
+def test_a_live_run_sends_little_for_each_event_it_has_to_show() -> None:
+    with Terminal(DEMO, environment={"COLORTERM": "truecolor"}) as terminal:
+        terminal.wait_for(r"\[3 Training\]")
+        terminal.wait_for("gradient norm")
+        terminal.settle(quiet=0.2)
+        epoch = int(terminal.wait_for(r"(\d+) of 120 epochs").split(" of 120 epochs")[0].split()[-1])
+        before = terminal.bytes
+        terminal.wait_for(rf"{epoch + 10} of 120 epochs")
+        assert 0 < terminal.bytes - before < 60 * 300  # ten epochs are fifty steps, ten epochs' events and a few more
+
+
+def test_output_that_does_not_drain_is_not_piled_up_and_it_says_so() -> None:
+    with Terminal(DEMO, environment={"COLORTERM": "truecolor"}) as terminal:
+        terminal.wait_for(r"\[3 Training\]")
+        terminal.settle(quiet=0.2)
+        for _ in range(40):  # the kernel keeps some 20 KB for a terminal that doesn't read
+            terminal.send("\x0c")
+        time.sleep(4.0)
+        terminal.wait_for("slow link")
 
 
 def test_a_screen_sends_what_differs_and_a_repaint_sends_all() -> None:

@@ -6,9 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from rich.color import ColorSystem
+from textual.color import Color
+from textual.pilot import Pilot
 
 from distill_tui.app import DistillApp
 from distill_tui.themes import load_theme, load_themes, shipped_folder
+from tests.tui.visits import until, visit
 
 
 def own_themes(home: Path) -> Path:
@@ -34,6 +38,19 @@ def test_at_least_six_themes_are_shipped_and_each_can_be_worn() -> None:
                 assert app.current_theme.name == theme.name
 
     asyncio.run(wear())
+
+
+def test_colours_stay_apart_on_terminals_of_256() -> None:
+    """Over SSH the terminal's truecolor is rarely known of."""
+    for theme in load_themes([shipped_folder()])[0]:
+        if theme.ansi:
+            continue
+        shown = {
+            name: Color.parse(value).rich_color.downgrade(ColorSystem.EIGHT_BIT).number
+            for name in ("primary", "secondary", "accent", "success", "warning", "error", "background", "panel")
+            if (value := getattr(theme, name))
+        }
+        assert len(set(shown.values())) == len(shown) == 8, f"{theme.name}: {shown}"
 
 
 @pytest.mark.parametrize(
@@ -62,31 +79,33 @@ def test_a_theme_of_ones_own_goes_before_a_shipped_one_of_its_name(tmp_path: Pat
     assert load_theme(tmp_path / "dusk.toml").primary == "#010203"
 
 
-def test_the_chosen_theme_is_worn_at_the_next_visit(home: Path) -> None:
+def test_the_chosen_theme_is_worn_at_the_next_visit_to_a_terminal_of_as_many_colours(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (own_themes(home) / "mine.toml").write_text('primary = "#445566"\n')
+    monkeypatch.setenv("TERM", "xterm-256color")
 
-    async def visit(choose: str) -> str:
-        app = DistillApp()
-        async with app.run_test() as pilot:
-            await pilot.pause()
-            while "mine" not in app.available_themes:
-                await pilot.pause(0.05)
-            if choose:
-                app.theme = choose
-                await pilot.pause(0.2)
-            return app.theme
+    async def choose(app: DistillApp, pilot: Pilot[None]) -> None:
+        app.theme = "mine"
+        await until(pilot, lambda: app.memory.themes == {"many": "mine"})
 
-    asyncio.run(visit("mine"))
-    assert asyncio.run(visit("")) == "mine"
+    visit(choose)
+    assert DistillApp().theme == "mine"
+    monkeypatch.setenv("TERM", "xterm")
+    assert DistillApp().theme == "sixteen"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert DistillApp().theme == "plain"
+
+
+def test_the_environment_names_a_theme_for_who_has_chosen_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("TEXTUAL_THEME", "moss")
+    assert DistillApp().theme == "moss"
 
 
 def test_a_theme_that_is_gone_gives_way_to_one_that_fits() -> None:
-    async def visit() -> tuple[str, str]:
-        app = DistillApp(theme="gone")
-        async with app.run_test() as pilot:
-            await pilot.pause(0.5)
-            return app.theme, app.said
+    async def look(app: DistillApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "there is no theme gone" in app.said)
+        assert app.theme in {"dusk", "sixteen"}
 
-    theme, said = asyncio.run(visit())
-    assert theme in {"dusk", "sixteen"}
-    assert "there is no theme gone" in said
+    visit(look, app=DistillApp(theme="gone"))

@@ -17,12 +17,15 @@ from distill_engine import api, home
 from distill_engine.events import Checkpoint, GpuSample, SystemSample, encode
 from distill_engine.run_folder import RunFolder
 from distill_engine.start import Wishes, plan_run
-from distill_tui import receipts, remembered
+from distill_tui import receipts
 from distill_tui.app import DistillApp
-from distill_tui.remembered import Memory, Seen
+from distill_tui.remembered import Notebook, Seen
+from distill_tui.run_summary import LISTED
 from distill_tui.screens.dialogs import Question
+from distill_tui.screens.runs import RunsView
 from distill_tui.screens.training import TrainingPane
 from distill_tui.widgets.status_line import StatusLine
+from tests.engine.run_logs import prepared, saved, started, write_log
 from tests.engine.runs import SMALL, write_dataset
 from tests.engine.writer import Writer, new_run
 from tests.recorded_runs import unpacked
@@ -69,6 +72,13 @@ class Screen:
     @property
     def titles(self) -> list[str]:
         return [text.split()[0] for text in self.charts]
+
+    @property
+    def all_words(self) -> str:
+        """All that the charts' view says."""
+        view = self.pane.charts
+        events = [*view.events.rows.keys, view.events.details.text]
+        return "\n".join([view.header.text, view.tiles.text, *events, *self.charts])
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something is so; a test in which it never is fails."""
@@ -210,7 +220,7 @@ def test_a_chart_is_read_as_a_sentence_and_the_next_key_reads_the_next() -> None
     async def visit() -> None:
         async with training(unpacked("healthy")) as screen:
             await screen.press("e")
-            assert screen.said.startswith("loss: validation 0.144 at step 90")
+            assert screen.said.startswith("loss: validation 0.1440 at step 90")
             await screen.press("e")
             assert screen.said.startswith("parts: mag 0.02")
 
@@ -234,7 +244,9 @@ def test_a_warning_under_the_cursor_shows_its_evidence_and_suggestion(size: tupl
 def test_what_is_new_stands_above_the_events_once_and_enter_jumps_there() -> None:
     run = unpacked("restarted")
     seen = {run.info().id: Seen(time=1_750_000_001.6, seq=29)}
-    remembered.save(home.state_folder(), Memory(seen=seen))
+    notebook = Notebook(home.state_folder())
+    notebook.note(seen=seen)
+    notebook.write()
 
     async def visit() -> None:
         async with training(run) as screen:
@@ -281,14 +293,17 @@ def test_nothing_is_drawn_while_another_screen_is_shown() -> None:
     async def visit() -> None:
         async with training(unpacked("healthy")) as screen:
             await screen.press("1")
-            before = screen.header
+            before = screen.all_words
+            assert screen.details in before
             other = unpacked("stopped")
             screen.app.attach(other)
             await screen.until(lambda: screen.app.run_view is not None and screen.app.run_view.folder == other)
             await screen.until(lambda: screen.app.run_view is not None and not screen.app.run_view.filling)
-            assert screen.header == before
+            await screen.pilot.pause()
+            assert screen.all_words == before
             await screen.press("3")
             assert "stopped by anna@box" in screen.header
+            await screen.until(lambda: "stopped by anna@box" in screen.events)
 
     asyncio.run(visit())
 
@@ -519,5 +534,69 @@ def test_a_real_run_is_stopped_with_a_receipt_and_goes_on(tmp_path: Path) -> Non
             await screen.press("y")
             await screen.until(lambda: "stop-now bells" in screen.receipt and "→ done" in screen.receipt)
             await screen.until(lambda: api.lock_holder(run) is None)
+
+    asyncio.run(visit())
+
+
+def test_a_view_that_comes_when_another_screen_is_shown_takes_no_keys_from_it() -> None:
+    notebook = Notebook(home.state_folder())
+    notebook.note(training_view="runs")
+    notebook.write()
+
+    async def visit() -> None:
+        unpacked("healthy")
+        app = DistillApp()
+        async with app.run_test(size=(120, 36)) as pilot:
+            screen = Screen(app, pilot)
+            await screen.until(lambda: app.form is not None)
+            await app.show_pane("training")  # the view is being imported and mounted by now
+            await app.show_pane("config")
+            await screen.until(lambda: screen.pane.view == "runs")
+            await screen.press("x")
+            assert app.pane == "config"
+            assert app.places() == ["form", "config", "app"]
+            assert not isinstance(app.screen, Question)
+            await screen.press("3")
+            assert app.places()[:2] == ["listing", "runs"]
+            await screen.until(lambda: app.query_one(RunsView).listing.rows.keys)
+
+    asyncio.run(visit())
+
+
+def test_a_receipt_stands_still_while_another_screen_is_shown_and_is_right_afterwards() -> None:
+    run = new_run("bells")
+
+    async def visit() -> None:
+        with Writer(run) as writer:
+            writer.do("start")
+            async with training(run) as screen:
+                await screen.press("w")
+                await screen.until(lambda: "59 left" in screen.receipt)
+                await screen.press("1")
+                before, asked = screen.receipt, screen.pane.receipt.receipt
+                assert asked is not None
+                await screen.until(lambda: time.time() > asked.asked + 4)
+                assert screen.receipt == before
+                await screen.press("3")
+                assert " left; if none comes" in screen.receipt
+                assert screen.receipt != before
+                counted = screen.receipt
+                await screen.until(lambda: screen.receipt != counted)
+
+    asyncio.run(visit())
+
+
+def test_of_very_many_events_the_list_says_that_there_are_more() -> None:
+    run = new_run("bells")
+    write_log(run, [started(), prepared(), *(saved(number) for number in range(1, LISTED + 10))])
+
+    async def visit() -> None:
+        async with training(run) as screen:
+            await screen.until(lambda: "what happened, the newest 1,000: there are more" in screen.events)
+            assert len(screen.pane.charts.events.rows.keys) == LISTED
+            assert "10,090" in screen.events
+            screen.app.attach(unpacked("healthy"))
+            await screen.until(lambda: "finished" in screen.events)
+            assert "there are more" not in screen.events
 
     asyncio.run(visit())
