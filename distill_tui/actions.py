@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from textual.binding import Binding
-
 PLACES = {
     "app": "Everywhere",
     "datasets": "Datasets",
@@ -228,15 +226,6 @@ ACTIONS: tuple[Action, ...] = (
 def actions_in(place: str) -> tuple[Action, ...]:
     """Return the actions of one place, in the order of the table."""
     return tuple(action for action in ACTIONS if action.place == place)
-
-
-def bindings(place: str) -> list[Binding]:
-    """Return what Textual needs to run a place's actions; their ids are their names, by which key files change keys."""
-    return [
-        Binding(",".join(action.keys), action.method, action.help, show=False, id=action.name)
-        for action in actions_in(place)
-        if action.keys
-    ]
 
 
 _BY_NAME = {action.name: action for action in ACTIONS}

@@ -39,13 +39,13 @@ from distill_tui.actions import (
     WITHIN,
     Action,
     actions_in,
-    bindings,
     change_keys,
     key_of,
     key_words,
     keys_of,
     spelt,
 )
+from distill_tui.bindings import bindings
 from distill_tui.frame import Frame
 from distill_tui.link import Pace, TerminalDriver, end_within, notice
 from distill_tui.remembered import Memory, Notebook, Seen
@@ -57,7 +57,7 @@ from distill_tui.widgets.top_bar import PANES, TopBar
 
 if TYPE_CHECKING:
     from distill_engine.api import Plan, RunFolder, Service
-    from distill_tui.forms import Form
+    from distill_tui.drafts.forms import Form
     from distill_tui.live_run import LiveRun, RunView
 
 LEAVE_SECONDS = 2.0
@@ -163,7 +163,7 @@ class DistillApp(App[None]):
             gc.enable()
 
     async def _begin_form(self) -> None:
-        forms = await asyncio.to_thread(importlib.import_module, "distill_tui.forms")
+        forms = await asyncio.to_thread(importlib.import_module, "distill_tui.drafts.forms")
         if self.form is None:
             self.form = forms.Form()
 

@@ -17,8 +17,8 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widget import Widget
 
-from distill_tui import run_summary
-from distill_tui.actions import bindings
+from distill_tui.bindings import bindings
+from distill_tui.runs import run_summary
 from distill_tui.screens.pane import distill_of
 from distill_tui.widgets.event_list import EventList
 from distill_tui.widgets.run_header import RunHeader
@@ -26,7 +26,7 @@ from distill_tui.widgets.system_tiles import SystemTiles
 
 if TYPE_CHECKING:
     from distill_engine.api import RunFolder
-    from distill_tui.chart_view import ChartView
+    from distill_tui.charts.view import ChartView
     from distill_tui.live_run import RunView
     from distill_tui.remembered import Seen
     from distill_tui.widgets.charts_grid import ChartsGrid
@@ -211,14 +211,14 @@ class ChartsView(Container):
 
     def _look(self, change: Callable[..., ChartView]) -> None:
         """Ask for another way to look: `change` is given the room of such changes, and the present way."""
-        from distill_tui import chart_view  # noqa: PLC0415 - needs numpy
+        from distill_tui.charts import view as chart_view  # noqa: PLC0415 - needs numpy
 
         if self._chart_view is not None and self.grid is not None and self._view is not None:
             self.post_message(self.Looked(change(chart_view, self._chart_view)))
 
     @property
     def _end(self) -> float:
-        from distill_tui.run_curves import end_of  # noqa: PLC0415 - needs numpy
+        from distill_tui.charts.curves import end_of  # noqa: PLC0415 - needs numpy
 
         return end_of(self._view, self._chart_view.axis) if self._view and self._chart_view else 0.0
 

@@ -20,10 +20,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from distill_engine import api
-from distill_tui import drafts, form_fields, form_files, form_words, forms, speeds
-from distill_tui.actions import bindings, key_of
-from distill_tui.drafts import Draft
-from distill_tui.forms import Form
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
+from distill_tui.drafts import form_fields, form_files, form_words, forms, speeds, undo
+from distill_tui.drafts.forms import Form
+from distill_tui.drafts.undo import Draft
 from distill_tui.screens.asking import asked
 from distill_tui.screens.choice import Choice
 from distill_tui.screens.copying import take_settings
@@ -101,7 +102,7 @@ class ConfigPane(Pane):
         if form is None:
             return
         if form is not self._draft.form:
-            self._draft = drafts.changed(self._draft, form)
+            self._draft = undo.changed(self._draft, form)
         self._draw()
 
     def _take(self, draft: Draft) -> None:
@@ -112,7 +113,7 @@ class ConfigPane(Pane):
             self.distill.form = draft.form
 
     def _change(self, form: Form) -> None:
-        self._take(drafts.changed(self._draft, form))
+        self._take(undo.changed(self._draft, form))
 
     def _draw(self) -> None:
         if not self.is_shown:
@@ -157,14 +158,14 @@ class ConfigPane(Pane):
             case forms.MODEL:
                 self.action_choose_model()
             case _:
-                self._draft = drafts.settled(self._draft)
+                self._draft = undo.settled(self._draft)
                 self.rows.open_editor()
                 self._draw_words()
 
     @on(FormRows.Stepped)
     def _step(self, event: FormRows.Stepped) -> None:
         form = forms.stepped(self._draft.form, event.key, event.direction)
-        self._take(drafts.changed(self._draft, form, typing=f"stepping {event.key}"))
+        self._take(undo.changed(self._draft, form, typing=f"stepping {event.key}"))
 
     @on(FormRows.ResetAsked)
     def _reset(self, event: FormRows.ResetAsked) -> None:
@@ -173,24 +174,24 @@ class ConfigPane(Pane):
     @on(FormRows.Typed)
     def _type(self, event: FormRows.Typed) -> None:
         form = forms.with_text(self._draft.form, event.key, event.text)
-        self._take(drafts.changed(self._draft, form, typing=event.key))
+        self._take(undo.changed(self._draft, form, typing=event.key))
 
     @on(FormRows.Accepted)
     def _accept(self, event: FormRows.Accepted) -> None:
         """End typing, unless what was typed can't be: then its complaint stands there and the editor stays."""
         if event.key not in self._draft.form.complaints:
-            self._end_typing(drafts.settled(self._draft))
+            self._end_typing(undo.settled(self._draft))
 
     @on(FieldEditor.Left)
     def _leave(self, event: FieldEditor.Left) -> None:
         event.stop()
-        self._end_typing(drafts.settled(self._draft))
+        self._end_typing(undo.settled(self._draft))
         self.rows.action_down() if event.direction > 0 else self.rows.action_up()
 
     @on(FieldEditor.GivenUp)
     def _give_up(self, event: FieldEditor.GivenUp) -> None:
         event.stop()
-        self._end_typing(drafts.taken_back(self._draft))
+        self._end_typing(undo.taken_back(self._draft))
 
     def _end_typing(self, draft: Draft) -> None:
         self.rows.close_editor()
@@ -211,13 +212,13 @@ class ConfigPane(Pane):
         """Take the last change back."""
         if not self._draft.past:
             self.distill.say("nothing was changed before this")
-        self._take(drafts.undone(self._draft))
+        self._take(undo.undone(self._draft))
 
     def action_redo(self) -> None:
         """Make it again."""
         if not self._draft.future:
             self.distill.say("nothing was taken back")
-        self._take(drafts.redone(self._draft))
+        self._take(undo.redone(self._draft))
 
     def action_next_preset(self) -> None:
         """Go to the next preset."""
@@ -290,7 +291,7 @@ class ConfigPane(Pane):
         if question and not await self.distill.push_screen_wait(Question(question, kept, yes="write", no="leave it")):
             return
         saved = await asyncio.to_thread(form_files.saved, form, path)
-        self._take(drafts.noted(self._draft, saved))
+        self._take(undo.noted(self._draft, saved))
         self.distill.say(f"saved as {api.shown(str(path))}")
 
     def _file_name(self) -> str:

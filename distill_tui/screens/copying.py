@@ -7,9 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from distill_engine import api
-from distill_tui import form_files
 from distill_tui.actions import key_of
-from distill_tui.forms import Form
+from distill_tui.drafts import form_files
+from distill_tui.drafts.forms import Form
 
 if TYPE_CHECKING:
     from distill_tui.app import DistillApp

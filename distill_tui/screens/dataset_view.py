@@ -21,8 +21,10 @@ from textual.message import Message
 from textual.timer import Timer
 
 from distill_engine import api
-from distill_tui import corpora, dataset_words, forms
-from distill_tui.actions import bindings, key_of
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
+from distill_tui.datasets import corpora, dataset_words
+from distill_tui.drafts import forms
 from distill_tui.format import paragraph, progress_bar
 from distill_tui.pictures import BANDS, COLUMNS, Pictures, pictures_of
 from distill_tui.screens.pane import NARROW, REST_SECONDS, Pane, distill_of

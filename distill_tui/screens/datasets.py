@@ -19,9 +19,10 @@ from textual.message import Message
 from textual.widget import Widget
 
 from distill_engine import api
-from distill_tui import corpora, dataset_words
-from distill_tui.actions import bindings, key_of
-from distill_tui.corpora import Known
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
+from distill_tui.datasets import corpora, dataset_words
+from distill_tui.datasets.corpora import Known
 from distill_tui.screens.pane import NARROW, Pane, distill_of
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows

@@ -17,8 +17,9 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from distill_engine import api
-from distill_tui.actions import actions_in, bindings, key_of, key_words
-from distill_tui.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
+from distill_tui.actions import actions_in, key_of, key_words
+from distill_tui.bindings import bindings
+from distill_tui.datasets.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
 from distill_tui.screens.dialogs import Dialog
 from distill_tui.screens.pane import REST_SECONDS
 from distill_tui.widgets.line import Lines

@@ -11,7 +11,7 @@ from textual.containers import Grid, Vertical
 from textual.widgets import Input, Static
 
 from distill_engine import api
-from distill_tui.generation_wish import FORMAT, HELP, KEYS, LABELS, SECONDS, Draft, Wish, in_words, next_format
+from distill_tui.library.generation_wish import FORMAT, HELP, KEYS, LABELS, SECONDS, Draft, Wish, in_words, next_format
 from distill_tui.screens.dialogs import Dialog
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.text_line import TextLine

@@ -22,10 +22,11 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from distill_engine import api
-from distill_tui import shelf
-from distill_tui.actions import bindings, key_of
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
+from distill_tui.datasets.path_completion import is_folder, meant
 from distill_tui.format import Words
-from distill_tui.path_completion import is_folder, meant
+from distill_tui.library import shelf
 from distill_tui.remembered import Generating
 from distill_tui.screens.model_detail import ModelDetail
 from distill_tui.screens.model_rows import COLUMNS, rows
@@ -35,9 +36,9 @@ from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 
 if TYPE_CHECKING:
     from distill_engine.api import Generated, LibraryEntry, Progress
-    from distill_tui.generation_wish import Draft, Wish
+    from distill_tui.library.generation_wish import Draft, Wish
+    from distill_tui.library.model_story import Setting, Story
     from distill_tui.live_run import RunView
-    from distill_tui.model_story import Setting, Story
     from distill_tui.screens.sounds_view import SoundsView
 
 Side = Literal["", "detail", "settings", "sounds"]
@@ -232,7 +233,7 @@ class LibraryPane(Pane):
     @work(group="library-train-on", exclusive=True)
     async def action_train_on(self) -> None:
         """Let the next run go on from the model."""
-        from distill_tui import forms  # noqa: PLC0415
+        from distill_tui.drafts import forms  # noqa: PLC0415
 
         if (shown := self._usable()) is None:
             return
@@ -330,7 +331,7 @@ class LibraryPane(Pane):
 
     @work(group="generate", exclusive=True)
     async def _generate(self, entry: LibraryEntry, wish: Wish, *, overwrite: bool) -> None:
-        from distill_tui.generation_wish import in_words  # noqa: PLC0415
+        from distill_tui.library.generation_wish import in_words  # noqa: PLC0415
 
         cancels = f"{key_of('library.cancel')} in Library cancels"
         making, told = f"making sounds of {api.shown(entry.name)}", 0.0
@@ -412,7 +413,7 @@ def _read(known: Sequence[LibraryEntry]) -> tuple[list[LibraryEntry], list[Row]]
 
 
 def _story(entry: LibraryEntry) -> Story:
-    from distill_tui.model_story import story_of  # noqa: PLC0415
+    from distill_tui.library.model_story import story_of  # noqa: PLC0415
 
     story = story_of(entry)
     if story.epochs:
@@ -421,7 +422,7 @@ def _story(entry: LibraryEntry) -> Story:
 
 
 def _setting_rows(entry: LibraryEntry) -> list[Row]:
-    from distill_tui.model_story import settings_in  # noqa: PLC0415
+    from distill_tui.library.model_story import settings_in  # noqa: PLC0415
 
     return [_setting_row(setting) for setting in settings_in(entry.info.training.config)] if entry.info else []
 
@@ -452,7 +453,7 @@ def _export_target(entry: LibraryEntry, text: str) -> Path:
 
 
 def _offered(entry: LibraryEntry, last: Generating) -> Draft:
-    from distill_tui.generation_wish import first_draft  # noqa: PLC0415
+    from distill_tui.library.generation_wish import first_draft  # noqa: PLC0415
 
     folder = shelf.sounds_folder(entry.name)
     return first_draft(last, folder, shelf.free_seed(entry.name, folder))

@@ -23,10 +23,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from distill_engine import api
-from distill_tui import log_file
-from distill_tui.actions import bindings, key_of
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
 from distill_tui.format import Words
-from distill_tui.log_file import Page
+from distill_tui.runs import log_file
+from distill_tui.runs.log_file import Page
 from distill_tui.screens.pane import distill_of
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.text_line import TextLine

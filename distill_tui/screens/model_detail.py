@@ -10,13 +10,13 @@ from textual.containers import Container, Vertical
 from distill_engine import api
 from distill_tui.actions import key_of
 from distill_tui.format import Words, paragraph
-from distill_tui.model_words import details
+from distill_tui.library.model_words import details
 from distill_tui.widgets.line import Lines
 
 if TYPE_CHECKING:
     from distill_engine.api import LibraryEntry
-    from distill_tui.chart_drawing import Series
-    from distill_tui.model_story import Story
+    from distill_tui.charts.drawing import Series
+    from distill_tui.library.model_story import Story
     from distill_tui.widgets.chart import Chart
 
 
@@ -98,7 +98,7 @@ class ModelDetail(Container):
         self._facts.show(lines)
 
     def _draw_curve(self, story: Story) -> None:
-        from distill_tui.chart_view import ChartView  # noqa: PLC0415
+        from distill_tui.charts.view import ChartView  # noqa: PLC0415
 
         assert self._chart is not None
         self._chart.visible = True
@@ -109,7 +109,7 @@ def curves(story: Story) -> list[Series]:
     """Return the losses of the run that made the model, by step."""
     import numpy as np  # noqa: PLC0415
 
-    from distill_tui.chart_drawing import Series  # noqa: PLC0415
+    from distill_tui.charts.drawing import Series  # noqa: PLC0415
 
     steps = np.array([epoch.step for epoch in story.epochs], dtype=np.float64)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distill_engine import api
-from distill_tui.model_words import local_minute, lsd_and_least
+from distill_tui.library.model_words import local_minute, lsd_and_least
 from distill_tui.widgets.listing import Cell, Column, Row
 
 if TYPE_CHECKING:

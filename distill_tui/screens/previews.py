@@ -20,10 +20,11 @@ from textual.widget import Widget
 
 from distill_engine import api
 from distill_tui import clipboard
-from distill_tui.actions import bindings, key_of
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
 from distill_tui.format import moment
 from distill_tui.pictures import Pictures, pictures_of
-from distill_tui.preview_words import Sound, distances, preview_in_brief, sound_in_words, sounds_of
+from distill_tui.runs.preview_words import Sound, distances, preview_in_brief, sound_in_words, sounds_of
 from distill_tui.screens.pane import REST_SECONDS, distill_of
 from distill_tui.widgets.copied import CopiedLine
 from distill_tui.widgets.line import Lines
@@ -32,7 +33,7 @@ from distill_tui.widgets.picture import MelPicture, Waveform, greatest_swing
 
 if TYPE_CHECKING:
     from distill_engine.api import PreviewSaved
-    from distill_tui.chart_view import Axis
+    from distill_tui.charts.view import Axis
 
 KEPT = 16
 """How many sounds' pictures are kept."""

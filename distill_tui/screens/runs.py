@@ -21,12 +21,13 @@ from textual.message import Message
 from textual.widget import Widget
 
 from distill_engine import api
-from distill_tui.actions import bindings, key_of
-from distill_tui.chart_drawing import Colour
-from distill_tui.chart_view import ChartView
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
+from distill_tui.charts.drawing import Colour
+from distill_tui.charts.view import ChartView
+from distill_tui.drafts.forms import text_of
 from distill_tui.format import clock, number, state_in_words, state_tone
-from distill_tui.forms import text_of
-from distill_tui.run_list import RunList, Settings, differing, settings_of, usual_settings
+from distill_tui.runs.run_list import RunList, Settings, differing, settings_of, usual_settings
 from distill_tui.screens.pane import distill_of
 from distill_tui.widgets.chart import Chart, Series
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows

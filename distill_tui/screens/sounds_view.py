@@ -15,8 +15,9 @@ from textual.widget import Widget
 
 from distill_engine import api
 from distill_tui import clipboard
-from distill_tui.actions import bindings, key_of
-from distill_tui.model_words import local_minute
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
+from distill_tui.library.model_words import local_minute
 from distill_tui.pictures import pictures_of
 from distill_tui.screens.pane import REST_SECONDS
 from distill_tui.widgets.copied import CopiedLine

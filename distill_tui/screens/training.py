@@ -19,7 +19,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from distill_engine import api
-from distill_tui.actions import bindings, key_of
+from distill_tui.actions import key_of
+from distill_tui.bindings import bindings
 from distill_tui.remembered import Charts, Seen
 from distill_tui.screens.charts import ChartsView
 from distill_tui.screens.dialogs import Question
@@ -28,9 +29,9 @@ from distill_tui.widgets.receipt import ReceiptView
 
 if TYPE_CHECKING:
     from distill_engine.api import AnyCommand, RunFolder
-    from distill_tui.chart_view import ChartView
+    from distill_tui.charts.view import ChartView
     from distill_tui.live_run import RunView
-    from distill_tui.receipts import Receipt
+    from distill_tui.runs.receipts import Receipt
     from distill_tui.screens.previews import PreviewsView
 
 VIEWS = {"log": ("log_view", "LogView"), "previews": ("previews", "PreviewsView"), "runs": ("runs", "RunsView")}
@@ -194,7 +195,7 @@ class TrainingPane(Pane):
             self.distill.remember(seen={**seen, before.info.id: left})
         self._seen_before = seen.get(view.info.id) if view.info is not None else None
         if self.chart_view is not None:
-            from distill_tui.chart_view import reset  # noqa: PLC0415 - needs numpy
+            from distill_tui.charts.view import reset  # noqa: PLC0415 - needs numpy
 
             self.chart_view = reset(self.chart_view)
 
@@ -208,7 +209,7 @@ class TrainingPane(Pane):
     @on(ChartsView.Ready)
     def _begin_to_look(self) -> None:
         """Look at the charts as one did last time."""
-        from distill_tui.chart_view import SMOOTHINGS, ChartView  # noqa: PLC0415 - needs numpy
+        from distill_tui.charts.view import SMOOTHINGS, ChartView  # noqa: PLC0415 - needs numpy
 
         kept = self.distill.memory.charts
         self.chart_view = ChartView(
@@ -223,7 +224,7 @@ class TrainingPane(Pane):
 
     def watch_chart_view(self, before: ChartView | None, chart_view: ChartView | None) -> None:
         """Draw the charts in another way, and keep what should be the same next time."""
-        from distill_tui.chart_view import SMOOTHINGS  # noqa: PLC0415 - needs numpy
+        from distill_tui.charts.view import SMOOTHINGS  # noqa: PLC0415 - needs numpy
 
         if chart_view is None:
             return
@@ -304,7 +305,7 @@ class TrainingPane(Pane):
         return self.distill.run_view.holder if self.distill.run_view else None
 
     def _order(self, run: RunFolder, kind: type[AnyCommand], name: str) -> None:
-        from distill_tui import receipts  # noqa: PLC0415 - nothing that the first screen needs
+        from distill_tui.runs import receipts  # noqa: PLC0415 - nothing that the first screen needs
 
         async def given(tell: Callable[[Receipt], None], receipt: Receipt) -> Receipt:
             answer = await api.command(
@@ -318,7 +319,7 @@ class TrainingPane(Pane):
         self._carry_out(receipts.asked(run.name, name, time.time(), holder=self._holder), given)
 
     def _resume(self, run: RunFolder) -> None:
-        from distill_tui import receipts  # noqa: PLC0415 - nothing that the first screen needs
+        from distill_tui.runs import receipts  # noqa: PLC0415 - nothing that the first screen needs
 
         async def resumed(_tell: Callable[[Receipt], None], receipt: Receipt) -> Receipt:
             if not await asyncio.to_thread(api.prepare_to_resume, run, ()):
@@ -339,7 +340,7 @@ class TrainingPane(Pane):
         self.run_worker(self._follow_order(self._receipt_number, receipt, give), group="order")
 
     async def _follow_order(self, number: int, receipt: Receipt, give: Callable[..., Awaitable[Receipt]]) -> None:
-        from distill_tui import receipts  # noqa: PLC0415 - nothing that the first screen needs
+        from distill_tui.runs import receipts  # noqa: PLC0415 - nothing that the first screen needs
 
         def tell(so_far: Receipt) -> None:
             if number == self._receipt_number:
@@ -359,7 +360,7 @@ class TrainingPane(Pane):
         receipt = self.receipt.receipt
         if receipt is None or receipt.outcome != "late" or view.history is None or receipt.run != view.name:
             return
-        from distill_tui import receipts  # noqa: PLC0415 - nothing that the first screen needs
+        from distill_tui.runs import receipts  # noqa: PLC0415 - nothing that the first screen needs
 
         for answer in (one.event for one in reversed(view.history.answers)):
             if answer.command == receipt.order and answer.answer != "heard" and answer.time > receipt.asked:

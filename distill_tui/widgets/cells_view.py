@@ -14,7 +14,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from distill_tui.canvas import Cells
+from distill_tui.charts.canvas import Cells
 
 
 class CellsView(Widget):

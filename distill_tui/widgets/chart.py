@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from rich.style import Style
 
-from distill_tui import chart_drawing
-from distill_tui.canvas import Cells
-from distill_tui.chart_drawing import STYLES, Colour, Kind, Series
-from distill_tui.chart_view import ChartView, Scale
-from distill_tui.pyramid import Pyramid
+from distill_tui.charts import drawing as chart_drawing
+from distill_tui.charts.canvas import Cells
+from distill_tui.charts.drawing import STYLES, Colour, Kind, Series
+from distill_tui.charts.pyramid import Pyramid
+from distill_tui.charts.view import ChartView, Scale
 from distill_tui.widgets.cells_view import CellsView
 
 __all__ = ["Chart", "Colour", "Kind", "Series"]

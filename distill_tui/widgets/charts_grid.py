@@ -8,10 +8,10 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from distill_tui import run_curves
-from distill_tui.chart_view import ChartView
+from distill_tui.charts import curves
+from distill_tui.charts.curves import PICTURES
+from distill_tui.charts.view import ChartView
 from distill_tui.live_run import RunView
-from distill_tui.run_curves import PICTURES
 from distill_tui.widgets.chart import Chart
 
 TWO_ROWS, TWO_COLUMNS = 13, 76
@@ -59,10 +59,10 @@ class ChartsGrid(Container):
     def show(self, view: RunView | None, chart_view: ChartView) -> None:
         """Draw the run as it is, in the way it is looked at."""
         self._view, self._chart_view = view, chart_view
-        run = run_curves.told(view, chart_view.axis) if view else None
+        run = curves.told(view, chart_view.axis) if view else None
         if view is None or run is None:
             return
-        end = run_curves.end_of(view, chart_view.axis)
+        end = curves.end_of(view, chart_view.axis)
         for chart, picture in zip(self._charts, PICTURES, strict=True):
             if chart.display:
                 chart.show(picture.curves(run), chart_view, end=end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from textual import work
@@ -33,11 +33,12 @@ class CopiedLine(Paragraphs):
         above: list[Words] = [[(words, "dim")]] if words else []
         self.add_class("-open")
         self.write(lambda width: [*above, *([(piece, "")] for piece in _pieces(api.shown(line), width))])
+        self.on_resize()
 
-    def show(self, lines: Sequence[Words]) -> None:
-        """Draw these lines, in as many rows as there are."""
-        self.styles.height = len(lines)
-        super().show(lines)
+    def on_resize(self) -> None:
+        """Take as many rows as the line does at this width."""
+        if self.size.width:
+            self.styles.height = len(self._lines)
 
     def close(self) -> bool:
         """Take it away; return whether it was there."""

@@ -15,12 +15,12 @@ from textual.message import Message
 from distill_engine import api
 from distill_tui.actions import key_of
 from distill_tui.format import moment
-from distill_tui.run_summary import LISTED, Change, Happening, in_rows, plain
+from distill_tui.runs.run_summary import LISTED, Change, Happening, in_rows, plain
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 
 if TYPE_CHECKING:
-    from distill_tui.chart_view import Axis
+    from distill_tui.charts.view import Axis
 
 COLUMNS = (Column(title="step", width=9, right=True), Column(title="time", width=12), Column(title="what happened"))
 _NEWEST = Column(title=f"what happened, the newest {LISTED:,}: there are more")

@@ -22,11 +22,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from distill_engine import api
-from distill_tui.actions import bindings
-from distill_tui.form_fields import RUN_GROUP, Field
+from distill_tui.bindings import bindings
+from distill_tui.drafts.form_fields import RUN_GROUP, Field
+from distill_tui.drafts.forms import DATASET
+from distill_tui.drafts.stepping import Direction
 from distill_tui.format import Words
-from distill_tui.forms import DATASET
-from distill_tui.stepping import Direction
 from distill_tui.widgets.line import fitted
 from distill_tui.widgets.text_line import TextLine
 from distill_tui.widgets.tones import Tones

@@ -22,7 +22,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from distill_tui.actions import bindings
+from distill_tui.bindings import bindings
 from distill_tui.widgets.line import fitted
 from distill_tui.widgets.text_line import TextLine
 from distill_tui.widgets.tones import Tones

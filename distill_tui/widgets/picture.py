@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rich.style import Style
 from textual.color import Color
 
-from distill_tui.canvas import HALF_BLOCK, SPACE, Cells, dots_in_a_cell, filled, glyphs, levels, pooled, shades
+from distill_tui.charts.canvas import HALF_BLOCK, SPACE, Cells, dots_in_a_cell, filled, glyphs, levels, pooled, shades
 from distill_tui.widgets.cells_view import CellsView
 
 Numbers = npt.NDArray[np.floating]

@@ -6,9 +6,9 @@ import time
 
 from textual.timer import Timer
 
-from distill_tui import receipts
-from distill_tui.receipts import Receipt
-from distill_tui.run_summary import plain
+from distill_tui.runs import receipts
+from distill_tui.runs.receipts import Receipt
+from distill_tui.runs.run_summary import plain
 from distill_tui.widgets.line import Lines
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from distill_tui import run_summary
 from distill_tui.live_run import RunView
+from distill_tui.runs import run_summary
 from distill_tui.widgets.line import Lines
 
 ROWS = 3

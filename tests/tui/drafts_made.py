@@ -10,7 +10,7 @@ from distill_engine import home
 from distill_engine.datasets import Scan, scan
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.models.model_info import METADATA_KEY, Architecture, MagnitudeRange, ModelInfo, encode_info
-from distill_tui.forms import Form, with_dataset
+from distill_tui.drafts.forms import Form, with_dataset
 from tests.engine.recordings import good
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill_tui.canvas import Cells, Mask, Span, dashed, filled, glyphs, joined, levels, pooled, shades
+from distill_tui.charts.canvas import Cells, Mask, Span, dashed, filled, glyphs, joined, levels, pooled, shades
 
 
 def mask_of(*rows: str) -> Mask:

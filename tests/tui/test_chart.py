@@ -17,9 +17,9 @@ from textual.app import App, ComposeResult
 from textual.containers import Grid
 from textual.geometry import Region
 
-from distill_tui.chart_drawing import drawn, sentence
-from distill_tui.chart_view import ChartView
-from distill_tui.pyramid import Pyramid
+from distill_tui.charts.drawing import drawn, sentence
+from distill_tui.charts.pyramid import Pyramid
+from distill_tui.charts.view import ChartView
 from distill_tui.widgets.chart import Chart, Series
 
 Numbers = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill_tui.chart_view import (
+from distill_tui.charts.view import (
     Axis,
     ChartView,
     Scale,

@@ -17,9 +17,9 @@ from distill_engine.home import runs_folder
 from distill_engine.run_folder import RunFolder, last_event, list_runs, lock_holder
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.config_file import load_config, save_config
-from distill_tui import forms
 from distill_tui.app import DistillApp
-from distill_tui.forms import Form, text_of, with_text
+from distill_tui.drafts import forms
+from distill_tui.drafts.forms import Form, text_of, with_text
 from distill_tui.screens.choice import Choice
 from distill_tui.screens.config import ConfigPane
 from distill_tui.screens.dialogs import Prompt, Question

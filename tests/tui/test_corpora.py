@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill_engine.datasets import scan
-from distill_tui import corpora
-from distill_tui.corpora import Use
+from distill_tui.datasets import corpora
+from distill_tui.datasets.corpora import Use
 from distill_tui.remembered import Corpus, Memory, Notebook
 from tests.engine.recordings import cut, good
 from tests.recorded_runs import unpacked

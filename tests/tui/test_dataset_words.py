@@ -6,9 +6,9 @@ from pathlib import Path
 
 from distill_engine.audio.checks import LOWEST_DB
 from distill_engine.datasets import Recording, scan
-from distill_tui import dataset_words
+from distill_tui.datasets import dataset_words
+from distill_tui.drafts.forms import Form, with_dataset, with_text
 from distill_tui.format import Words
-from distill_tui.forms import Form, with_dataset, with_text
 from tests.engine.recordings import cut, good
 
 

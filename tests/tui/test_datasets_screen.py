@@ -18,8 +18,8 @@ from textual.widget import Widget
 
 from distill_engine.audio.io import write_recording
 from distill_engine.home import runs_folder, state_folder
-from distill_tui import corpora
 from distill_tui.app import DistillApp
+from distill_tui.datasets import corpora
 from distill_tui.remembered import Corpus, Notebook
 from distill_tui.screens.dataset_view import DatasetView
 from distill_tui.screens.datasets import DatasetsPane

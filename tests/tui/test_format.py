@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from distill_tui.chart_drawing import Series, drawn
-from distill_tui.chart_view import ChartView
+from distill_tui.charts.drawing import Series, drawn
+from distill_tui.charts.pyramid import Pyramid
+from distill_tui.charts.view import ChartView
 from distill_tui.format import clock, number, paragraph, progress_bar, round_clock, wrapped
-from distill_tui.pyramid import Pyramid
-from distill_tui.run_summary import header
+from distill_tui.runs.run_summary import header
 from distill_tui.widgets.line import fitted
 from tests.tui.run_views import view_of
 

@@ -14,10 +14,20 @@ from distill_engine import api
 from distill_engine.events import RunStarted, decode, encode
 from distill_engine.training.config import TrainingConfig, declarations, get, replaced
 from distill_engine.training.config_file import load_config, save_config
-from distill_tui import drafts, form_files, forms, speeds, stepping
-from distill_tui.drafts import Draft, changed, redone, settled, taken_back, undone
-from distill_tui.form_fields import Field, fields, shown_fields
-from distill_tui.forms import Form, reset, reset_all, stepped, text_of, wishes, with_model, with_preset, with_text
+from distill_tui.drafts import form_files, forms, speeds, stepping, undo
+from distill_tui.drafts.form_fields import Field, fields, shown_fields
+from distill_tui.drafts.forms import (
+    Form,
+    reset,
+    reset_all,
+    stepped,
+    text_of,
+    wishes,
+    with_model,
+    with_preset,
+    with_text,
+)
+from distill_tui.drafts.undo import Draft, changed, redone, settled, taken_back, undone
 from tests.recorded_runs import unpacked
 from tests.tui.drafts_made import dataset, form_for, model
 
@@ -335,10 +345,10 @@ def test_a_new_step_forgets_what_was_undone(form: Form) -> None:
 
 def test_steps_are_kept_by_the_hundred_and_no_more(form: Form) -> None:
     draft = Draft(form=form)
-    for seed in range(1, drafts.MOST_STEPS_BACK + 10):
+    for seed in range(1, undo.MOST_STEPS_BACK + 10):
         draft = changed(draft, with_text(form, "seed", str(seed)))
-    assert len(draft.past) == drafts.MOST_STEPS_BACK
-    assert undone(draft).form.config.seed == drafts.MOST_STEPS_BACK + 8
+    assert len(draft.past) == undo.MOST_STEPS_BACK
+    assert undone(draft).form.config.seed == undo.MOST_STEPS_BACK + 8
 
 
 # Files.
@@ -416,7 +426,7 @@ def test_undoing_past_a_save_still_knows_the_file_as_it_is(form: Form, tmp_path:
     path = tmp_path / "mine.toml"
     draft = changed(Draft(form=form), form_files.saved(form, path))
     draft = changed(draft, with_text(draft.form, "seed", "7"))
-    draft = drafts.noted(draft, form_files.saved(draft.form, path))
+    draft = undo.noted(draft, form_files.saved(draft.form, path))
     back = undone(draft)
     assert back.form.unsaved
     assert form_files.question_before_saving(back.form, path) == ""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from distill_engine.audio.io import WRITABLE_FORMATS
-from distill_tui.generation_wish import COUNT, FOLDER, FORMAT, KEYS, SECONDS, SEED, Draft, first_draft, in_words
-from distill_tui.generation_wish import next_format as following
+from distill_tui.library.generation_wish import COUNT, FOLDER, FORMAT, KEYS, SECONDS, SEED, Draft, first_draft, in_words
+from distill_tui.library.generation_wish import next_format as following
 from distill_tui.remembered import Generating
 
 SOUNDS = Path("/sounds")

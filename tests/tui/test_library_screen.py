@@ -20,11 +20,11 @@ from textual.worker import Worker
 from distill_engine import home
 from distill_engine.library import find_model, list_models
 from distill_tui.app import DistillApp
+from distill_tui.library.shelf import sounds_folder
 from distill_tui.screens.dialogs import Prompt, Question
 from distill_tui.screens.generate_dialog import GenerateDialog
 from distill_tui.screens.library import LibraryPane
 from distill_tui.screens.sounds_view import SoundsView
-from distill_tui.shelf import sounds_folder
 from distill_tui.widgets.chart import Chart
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Rows
@@ -434,7 +434,7 @@ def test_training_on_makes_a_draft_of_the_model_and_goes_to_what_is_missing(has_
         async with library() as seen:
             assert seen.app.form is not None
             if has_dataset:
-                from distill_tui import forms
+                from distill_tui.drafts import forms
 
                 seen.app.form = forms.with_dataset(seen.app.form, tmp_path, None)
             await seen.press("t")
@@ -481,6 +481,7 @@ def test_sounds_are_made_while_other_keys_work_and_then_shown() -> None:
             await seen.until(lambda: seen.app.pane == "training")
             await seen.press("4")
             await seen.until(lambda: "made rain-5.flac to rain-6.flac" in seen.status)
+            await seen.until(lambda: bool(seen.pane.query(SoundsView)))
             sounds = seen.pane.query_one(SoundsView)
             await seen.until(lambda: seen.app.focused is sounds.listing.rows and sounds.path == folder / "rain-6.flac")
             assert [soundfile.info(folder / f"rain-{seed}.flac").duration for seed in (5, 6)] == [0.5, 0.5]

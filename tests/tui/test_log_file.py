@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from distill_engine.errors import StopRequestedError
-from distill_tui import log_file
-from distill_tui.log_file import LONGEST, Page
+from distill_tui.runs import log_file
+from distill_tui.runs.log_file import LONGEST, Page
 
 
 @pytest.fixture

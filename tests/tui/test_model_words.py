@@ -8,8 +8,8 @@ import pytest
 from distill_engine.library import find_model
 from distill_engine.words import cells
 from distill_tui.format import wrapped
-from distill_tui.model_story import settings_in, story_of
-from distill_tui.model_words import details, local_minute
+from distill_tui.library.model_story import settings_in, story_of
+from distill_tui.library.model_words import details, local_minute
 from distill_tui.screens.model_rows import COLUMNS, rows
 from tests.recorded_runs import unpacked
 from tests.tui.models_made import SUMMARY, write_model

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui.path_completion import Inside, completion, look_inside, meant, window
+from distill_tui.datasets.path_completion import Inside, completion, look_inside, meant, window
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from distill_engine import api
 from distill_engine.events import PreviewSaved, decode, decode_command, encode
 from distill_engine.run_folder import RunFolder
-from distill_tui.preview_words import distance_in_words, sounds_of
+from distill_tui.runs.preview_words import distance_in_words, sounds_of
 from distill_tui.screens.previews import PreviewsView
 from distill_tui.screens.training import TrainingPane
 from tests.engine.recordings import good

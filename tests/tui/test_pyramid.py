@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from distill_tui.pyramid import BLOCK, Columns, Numbers, Pyramid
+from distill_tui.charts.pyramid import BLOCK, Columns, Numbers, Pyramid
 
 Edges = npt.NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from distill_engine.errors import DistillError
 from distill_engine.events import CommandAnswered
-from distill_tui import receipts
 from distill_tui.format import moment
-from distill_tui.receipts import Receipt
+from distill_tui.runs import receipts
+from distill_tui.runs.receipts import Receipt
 
 NOW = 1_750_000_000.0
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace as changed
 from distill_engine import api
 from distill_engine.events import encode
 from distill_engine.run_folder import RunFolder
-from distill_tui.run_list import RunList, differing, settings_of, usual_settings
+from distill_tui.runs.run_list import RunList, differing, settings_of, usual_settings
 from tests.engine.run_logs import epoch, step_done
 from tests.engine.writer import Writer, new_run
 from tests.recorded_runs import unpacked, unpacked_long

@@ -9,10 +9,10 @@ from msgspec.structs import replace as changed
 
 from distill_engine import api
 from distill_engine.events import PreprocessProgress, RunPaused, RunStarted, RunStopped, StepDone
-from distill_tui import run_summary
 from distill_tui.format import Words, progress_bar
 from distill_tui.live_run import RunView
 from distill_tui.remembered import Seen
+from distill_tui.runs import run_summary
 from tests.recorded_runs import Recorded, unpacked
 from tests.tui.run_views import made_of, view_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from distill_engine import run_folder
 from distill_engine.run_folder import RunFolder
-from distill_tui.forms import Form
+from distill_tui.drafts.forms import Form
 from distill_tui.screens.dialogs import Question
 from distill_tui.screens.runs import RunsView
 from tests.engine.writer import Writer, new_run

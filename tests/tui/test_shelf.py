@@ -11,7 +11,7 @@ import pytest
 from distill_engine import home
 from distill_engine.errors import NotFoundError
 from distill_engine.library import find_model, list_models
-from distill_tui import shelf
+from distill_tui.library import shelf
 from tests.engine.recordings import good
 from tests.tui.models_made import model_id, write_model
 

@@ -17,10 +17,10 @@ from distill_engine import api, home
 from distill_engine.events import Checkpoint, GpuSample, SystemSample, encode
 from distill_engine.run_folder import RunFolder
 from distill_engine.start import Wishes, plan_run
-from distill_tui import receipts
 from distill_tui.app import DistillApp
 from distill_tui.remembered import Notebook, Seen
-from distill_tui.run_summary import LISTED
+from distill_tui.runs import receipts
+from distill_tui.runs.run_summary import LISTED
 from distill_tui.screens.dialogs import Question
 from distill_tui.screens.runs import RunsView
 from distill_tui.screens.training import TrainingPane

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distill_engine import api
-from distill_tui.forms import DATASET, MODEL, NAME, PRESET, Complaint, Form, text_of
+from distill_tui.drafts.forms import DATASET, MODEL, NAME, PRESET, Complaint, Form, text_of
 
 RUN_GROUP, TOP_GROUP = "run", "training"
 """The headings of what a run has besides its configuration, and of the settings that stand in no group."""

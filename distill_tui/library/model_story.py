@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distill_engine import api
-from distill_tui.forms import text_of
+from distill_tui.drafts.forms import text_of
 
 if TYPE_CHECKING:
     from distill_engine.api import EpochDone, LibraryEntry, RunFolder

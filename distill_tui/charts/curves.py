@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill_engine import api
-from distill_tui.chart_drawing import Colour, Numbers, Series
-from distill_tui.chart_view import Axis
+from distill_tui.charts.drawing import Colour, Numbers, Series
+from distill_tui.charts.view import Axis
 from distill_tui.live_run import RunView
 
 

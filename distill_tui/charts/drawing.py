@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.cells import cell_len
 
-from distill_tui.canvas import (
+from distill_tui.charts.canvas import (
     Cells,
     Codes,
     Floats,
@@ -27,7 +27,8 @@ from distill_tui.canvas import (
     filled,
     joined,
 )
-from distill_tui.chart_view import (
+from distill_tui.charts.pyramid import Pyramid, found
+from distill_tui.charts.view import (
     Axis,
     ChartView,
     Scale,
@@ -41,7 +42,6 @@ from distill_tui.chart_view import (
     value_label,
 )
 from distill_tui.format import clock, number
-from distill_tui.pyramid import Pyramid, found
 
 Array = npt.NDArray[np.generic]
 Numbers = npt.NDArray[np.floating]

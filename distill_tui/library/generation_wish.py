@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from distill_engine import api
-from distill_tui.forms import text_of
-from distill_tui.path_completion import meant
+from distill_tui.datasets.path_completion import meant
+from distill_tui.drafts.forms import text_of
 from distill_tui.remembered import Generating
 
 Format = Literal["wav", "flac", "ogg", "mp3"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from distill_engine import api
-from distill_tui.path_completion import is_folder
+from distill_tui.datasets.path_completion import is_folder
 from distill_tui.remembered import Corpus
 
 

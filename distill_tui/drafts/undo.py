@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from distill_tui.forms import Form
+from distill_tui.drafts.forms import Form
 
 MOST_STEPS_BACK = 300
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from distill_engine import api
 from distill_tui.format import Words, moment
-from distill_tui.run_summary import in_rows
+from distill_tui.runs.run_summary import in_rows
 
 Outcome = Literal["", "done", "refused", "late", "failed"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distill_engine import api
-from distill_tui import speeds
 from distill_tui.actions import key_of
-from distill_tui.form_fields import Field
+from distill_tui.drafts import speeds
+from distill_tui.drafts.form_fields import Field
+from distill_tui.drafts.forms import Form
 from distill_tui.format import Words, paragraph, wrapped
-from distill_tui.forms import Form
 
 EDITING = "enter accepts, esc takes back, up and down go on"
 _LABEL = 9

@@ -9,8 +9,8 @@ from distill_engine import api
 from distill_tui.format import Words, paragraph, wrapped
 
 if TYPE_CHECKING:
-    from distill_tui.corpora import Known
-    from distill_tui.forms import Form
+    from distill_tui.datasets.corpora import Known
+    from distill_tui.drafts.forms import Form
 
 SILENCE_DB = -199.0
 """Below this level there is no sound at all."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from distill_engine import api
-from distill_tui import stepping
+from distill_tui.drafts import stepping
 
 DATASET, NAME, PRESET, MODEL = "dataset", "name", "preset", "model"
 """The keys of what a run has besides its configuration; no setting is called so."""

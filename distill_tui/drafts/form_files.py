@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill_engine import api
-from distill_tui.forms import Form, texts_of, with_dataset
-from distill_tui.path_completion import is_folder, meant
+from distill_tui.datasets.path_completion import is_folder, meant
+from distill_tui.drafts.forms import Form, texts_of, with_dataset
 
 
 def loaded(form: Form, path: Path) -> Form:

@@ -1,0 +1,1 @@
+"""What charts are made of, without the widgets: numpy and pure functions."""

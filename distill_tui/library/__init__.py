@@ -1,0 +1,1 @@
+"""The models that are kept: their files, their stories, their words, and what to generate from them."""
