@@ -41,6 +41,19 @@ WITHIN = {
 }
 """In which screen a place lies: there the keys of both work, the inner place's first."""
 
+HINTS = {
+    "config": (
+        "{} edits a field, {} and {} step through its values, {} starts the run",
+        ("form.edit", "form.more", "form.less", "config.start"),
+    ),
+    "training": (
+        "the arrows read values off all curves at once; {} stops a run and says what was saved, {} only leaves",
+        ("training.stop", "app.leave"),
+    ),
+    "library": ("{} makes sounds of a model, {} trains on from it", ("library.generate", "library.train_on")),
+}
+"""What is said once, when a person comes to a screen for the first time, and the actions whose keys it names."""
+
 ABOUT = {
     "datasets": "Folders of recordings. Add one, look at what is in it, and take it for the next run.",
     "config": "The settings of the next run. Edit them in place; the right side says what they will take.",
@@ -246,6 +259,12 @@ def keys_of(action: Action) -> tuple[str, ...]:
 def key_of(name: str) -> str:
     """Return the first key of an action as a sentence names it: "R" for `training.resume`, "esc", "left"."""
     return spelt(keys_of(_BY_NAME[name])[0], ascii_only=True)
+
+
+def hint(place: str) -> str:
+    """Return what is said once of a screen, empty for nothing."""
+    words, names = HINTS.get(place, ("", ()))
+    return words.format(*map(key_of, names))
 
 
 def _keys_in(changed: Mapping[str, str], action: Action) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ from distill_tui.actions import (
     Action,
     actions_in,
     change_keys,
+    hint,
     key_of,
     key_words,
     keys_of,
@@ -48,7 +49,7 @@ from distill_tui.actions import (
 from distill_tui.bindings import bindings
 from distill_tui.frame import Frame
 from distill_tui.link import Pace, TerminalDriver, end_within, notice
-from distill_tui.remembered import Memory, Notebook, Seen
+from distill_tui.remembered import Draft, Memory, Notebook, Seen
 from distill_tui.screens.pane import Pane
 from distill_tui.themes import DEFAULT, NO_COLOUR, SIXTEEN_COLOURS, load_theme, shipped_folder
 from distill_tui.widgets.key_line import KeyLine
@@ -138,8 +139,7 @@ class DistillApp(App[None]):
         for folder in api.list_runs():
             if _is_living(folder):
                 return folder
-        last = Path(self.memory.last_run)
-        return api.RunFolder(last) if self.memory.last_run and (last / "run.json").is_file() else None
+        return _existing_run(self.memory.last_run)
 
     async def on_event(self, event: events.Event) -> None:
         """Take a key as a sign that what was said long enough ago was read."""
@@ -163,9 +163,19 @@ class DistillApp(App[None]):
             gc.enable()
 
     async def _begin_form(self) -> None:
+        """Go on with the draft that was left; only that of no dataset is there at once."""
         forms = await asyncio.to_thread(importlib.import_module, "distill_tui.drafts.forms")
         if self.form is None:
             self.form = forms.Form()
+        if self.memory.draft != Draft():
+            self._recall_draft(self.form)
+
+    @work(group="draft")
+    async def _recall_draft(self, untouched: Form) -> None:
+        kept = await asyncio.to_thread(importlib.import_module, "distill_tui.drafts.kept")
+        form = await asyncio.to_thread(kept.recalled, self.memory.draft)
+        if self.form is untouched:  # else one has begun another
+            self.form = form
 
     # Screens.
 
@@ -189,6 +199,13 @@ class DistillApp(App[None]):
             pane.shown()
             pane.focus_again()
         self._note_seen()
+        self._give_hint(name)
+
+    def _give_hint(self, place: str) -> None:
+        """Say the first time what one does on a screen, where nothing else is to be said."""
+        if place not in self.memory.hints and not self.said and (words := hint(place)):
+            self.say(words)
+            self.remember(hints=(*self.memory.hints, place))
 
     async def _mounted_pane(self, name: str) -> Pane:
         if name not in self._panes:
@@ -506,6 +523,10 @@ class DistillApp(App[None]):
         if self._seen is not None and self._seen.info is not None:
             seen = Seen(time=time.time(), seq=self._seen.state.seq)
             self._notebook.note(seen={**self.memory.seen, self._seen.info.id: seen})
+        if self.form is not None:
+            from distill_tui.drafts.kept import noted  # noqa: PLC0415
+
+            self._notebook.note(draft=noted(self.form))
         self._notebook.write()
         if self._service is not None:
             await self._service.close()
@@ -532,6 +553,14 @@ class DistillApp(App[None]):
 
 def _is_seen(node: DOMNode) -> bool:
     return all(one.display for one in node.ancestors_with_self if isinstance(one, Widget))
+
+
+def _existing_run(path: str) -> RunFolder | None:
+    """Return the run at a path; None where there is none, or where one can't look."""
+    try:
+        return api.RunFolder(Path(path)) if path and (Path(path) / "run.json").is_file() else None
+    except OSError:
+        return None
 
 
 def _is_living(run: RunFolder) -> bool:

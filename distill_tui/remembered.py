@@ -58,6 +58,19 @@ class Generating(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "wav"
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What was set about the next run when one left, or when the link was lost."""
+
+    dataset: str = ""
+    name: str = ""
+    preset: str = "auto"
+    edits: dict[str, str] = {}
+    """What was typed, by the setting's dotted key."""
+
+    model: str = ""
+    """The path of the model to go on from."""
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. Fields are added with a default, never renamed."""
 
@@ -67,6 +80,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     training_view: str = "charts"
     charts: Charts = Charts()
     generating: Generating = Generating()
+    draft: Draft = Draft()
     corpora: tuple[Corpus, ...] = ()
     seen: dict[str, Seen] = {}
     """By the run's id."""

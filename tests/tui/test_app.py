@@ -118,6 +118,20 @@ def test_a_run_that_ended_while_one_was_away_is_told_at_the_next_visit(home: Pat
     assert said == ["healthy: finished, while you were away\n3 shows what is new", ""]
 
 
+def test_a_screen_says_once_what_one_does_there_with_the_keys_of_ones_own(home: Path) -> None:
+    (home / "config").mkdir()
+    (home / "config" / "keys.toml").write_text('"config.start" = "Z"\n')
+    said: list[str] = []
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        said.append(app.said)
+
+    visit(go)
+    visit(go)
+    assert said == ["e edits a field, space and left step through its values, Z starts the run", ""]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_help_names_the_keys_of_the_screen_one_is_on(size: tuple[int, int]) -> None:
     async def go(app: DistillApp, pilot: Pilot[None]) -> None:
