@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from distill_engine.run_words import ago, best_loss, change_in_percent, phase_in_words, seconds_left, when_in_words
     from distill_engine.service_client import Service
     from distill_engine.service_messages import AugmentedPictures, Generate, Generated, Progress
-    from distill_engine.start import Plan, Wishes, dictated_by, plan_run, prepare_to_resume
+    from distill_engine.start import Plan, Wishes, dictated_by, estimate_for, plan_run, prepare_to_resume
     from distill_engine.training.config import (
         Declaration,
         TrainingConfig,
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         read_settings,
         save_config,
     )
-    from distill_engine.training.estimate import Estimate, estimate
+    from distill_engine.training.estimate import Estimate
     from distill_engine.training.presets import PRESETS, preset_config, unfitted_preset
     from distill_engine.words import cells, counted, cut, duration, shown, size
 
@@ -114,7 +114,7 @@ _ROOMS = {
     "run_words": ("ago", "best_loss", "change_in_percent", "phase_in_words", "seconds_left", "when_in_words"),
     "service_client": ("Service",),
     "service_messages": ("AugmentedPictures", "Generate", "Generated", "Progress"),
-    "start": ("Plan", "Wishes", "dictated_by", "plan_run", "prepare_to_resume"),
+    "start": ("Plan", "Wishes", "dictated_by", "estimate_for", "plan_run", "prepare_to_resume"),
     "training.config": ("Declaration", "TrainingConfig", "Value", "checked_value", "declarations", "get", "replaced"),
     "training.config_file": (
         "SettingsFile",
@@ -125,7 +125,7 @@ _ROOMS = {
         "read_settings",
         "save_config",
     ),
-    "training.estimate": ("Estimate", "estimate"),
+    "training.estimate": ("Estimate",),
     "training.presets": ("PRESETS", "preset_config", "unfitted_preset"),
     "words": ("cells", "counted", "cut", "duration", "shown", "size"),
 }
@@ -201,7 +201,7 @@ __all__ = [
     "delete",
     "dictated_by",
     "duration",
-    "estimate",
+    "estimate_for",
     "export",
     "export_target",
     "find",

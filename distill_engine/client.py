@@ -32,6 +32,7 @@ from distill_engine.events import (
 )
 from distill_engine.names import user_name
 from distill_engine.run_folder import RunFolder, lock_holder, trained_elsewhere
+from distill_engine.run_state import FOLDER_GONE
 from distill_engine.spawning import command_of, environment
 from distill_engine.start import Plan, new_run
 from distill_engine.words import counted, shown
@@ -81,7 +82,7 @@ async def _feed(queue: Events, run: RunFolder, after: int) -> None:
     try:
         await _tell(queue, run, EventReader(run, after))
     except FileNotFoundError:
-        await queue.put([_failed(run, "the run's folder is gone", "it was deleted or moved, or its disk is away")])
+        await queue.put([_failed(run, FOLDER_GONE, "it was deleted or moved, or its disk is away")])
     except OSError as error:
         await queue.put([_failed(run, f"the run's log can't be read: {error.strerror}", "the run itself may go on")])
     except Exception:

@@ -55,5 +55,9 @@ class DivergedError(DistillError):
     """Training left the finite numbers and didn't come back."""
 
 
+class RunGoneError(DistillError):
+    """A run's folder that was there is so no more."""
+
+
 class StopRequestedError(Exception):
     """Work in progress was asked to stop and did; not a failure, and never shown as one."""

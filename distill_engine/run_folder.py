@@ -23,10 +23,11 @@ from typing import Self
 import msgspec
 
 from distill_engine import atomic, heartbeat, home
-from distill_engine.errors import DistillError, NotFoundError
+from distill_engine.errors import DistillError, NotFoundError, RunGoneError
 from distill_engine.events import AnyEvent, Event, decode, encode
 from distill_engine.heartbeat import Heartbeat
 from distill_engine.names import checked_name, nearest_words
+from distill_engine.words import shown
 
 RUN_FILE = "run.json"
 EVENTS_FILE = "events.jsonl"
@@ -141,6 +142,21 @@ def create(name: str) -> RunFolder:
             raise DistillError(f"no run folder can be made in {runs}: {error.strerror}", "see DISTILL_HOME") from None
         else:
             return folder
+
+
+def make_inside(path: Path) -> None:
+    """Make a folder inside a run's where it isn't there yet, and never the run's own anew: it may have been moved.
+
+    Raises:
+        RunGoneError: the run's folder is gone.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise RunGoneError(
+            f"the run's folder is gone: {shown(str(path.parent))}",
+            "it was deleted or moved, so nothing can be saved there",
+        ) from None
 
 
 def new_id() -> str:

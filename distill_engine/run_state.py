@@ -43,6 +43,9 @@ Phase = Literal["starting", "scanning", "preparing", "training", "paused", "stop
 OVER: frozenset[Phase] = frozenset({"stopped", "finished", "failed", "died"})
 """The phases in which nothing more comes until the run is resumed."""
 
+FOLDER_GONE = "the run's folder is gone"
+"""What a follower's last word says where it lost sight of a run that may still train."""
+
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
     """The best epoch so far, and its loss: that of the validation, where there is one."""
@@ -122,6 +125,11 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Whether nothing more comes until the run is resumed."""
         return self.phase in OVER
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its folder was deleted or moved, or its disk is away."""
+        return isinstance(self.ending, RunFailed) and self.ending.message == FOLDER_GONE
 
 
 def apply(state: RunState, event: Event) -> RunState:

@@ -168,6 +168,8 @@ def phase_in_words(state: RunState) -> str:
     match state.phase:
         case "died" if not state.seq:
             return "never begun"
+        case "died" if state.is_gone:
+            return "folder gone"
         case "died":
             return "died silently"
         case "scanning" | "preparing" if state.progress:

@@ -16,6 +16,7 @@ from distill_engine.events import RunFinished
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, name_from
 from distill_engine.run_folder import RunFolder, RunInfo, RunLock
+from distill_engine.split import split_recordings
 from distill_engine.training.config import TrainingConfig, Value, declarations, get, replaced
 from distill_engine.training.config_file import apply_settings, load_config, save_config
 from distill_engine.training.estimate import Estimate, estimate
@@ -111,9 +112,15 @@ def plan_run(
         scan=found,
         preset=wishes.preset,
         config=config,
-        estimate=estimate(config, found.seconds, len(found.used)),
+        estimate=estimate_for(config, found),
         start_from=model,
     )
+
+
+def estimate_for(config: TrainingConfig, found: Scan) -> Estimate:
+    """Return what a run with `config` takes on what was found, of which something must be usable."""
+    training, _ = split_recordings(found.used, config.seed, config.val_fraction)
+    return estimate(config, found.seconds, len(found.used), [recording.seconds for recording in training])
 
 
 def new_run(plan: Plan, name: str | None = None) -> RunFolder:
@@ -197,8 +204,8 @@ def describe_plan(plan: Plan) -> str:
     lines += [f"  {key} = {get(config, key)}" for key in chosen]
     lines += [
         "",
-        f"{counted(takes.training_pieces, 'piece')} and {counted(takes.steps_per_epoch, 'step')} an epoch, "
-        f"{counted(takes.steps, 'step')} in {counted(config.max_epochs, 'epoch')}",
+        f"about {counted(takes.training_pieces, 'piece')} and {counted(takes.steps_per_epoch, 'step')} an epoch, "
+        f"about {counted(takes.steps, 'step')} in {counted(config.max_epochs, 'epoch')}",
         f"{size(takes.memory_bytes)} of memory, {takes.parameters:,} weights",
         f"{size(takes.cache_bytes)} of disk for spectrograms, {size(takes.run_bytes)} for the run, "
         f"{size(takes.model_bytes)} for the model",

@@ -168,14 +168,14 @@ ACTIONS: tuple[Action, ...] = (
     # The Training screen: its views and the orders to a run.
     _action("training.stop", "S", "stop", "End the run after the step under way, with checkpoint, preview and model."),
     _action("training.pause", "p", "pause", "Pause the run, or let it go on."),
+    _action("training.resume", "R", "resume", "Go on with a run that is over."),
     _action("training.log", "l", "log", "Show what the worker wrote to its log."),
     _action("training.previews", "v", "previews", "Show and hear the previews."),
     _action("training.runs", "r", "runs", "Show all runs."),
     _action("training.charts", "c", "charts", "Show the charts and events.", in_key_line=False),
     _action("training.checkpoint", "w", "save", "Write a checkpoint after the step under way."),
-    _action("training.preview", "y", "preview", "Make a preview after the step under way."),
-    _action("training.resume", "R", "resume", "Go on with a run that is over."),
-    _action("training.stop_now", "N", "stop now", "End the run with a checkpoint alone.", in_key_line=False),
+    _action("training.preview", "h", "hear it", "Make a preview after the step under way."),
+    _action("training.stop_now", "X", "stop now", "End the run with a checkpoint alone.", in_key_line=False),
     _action("training.back", "escape", "back", "Close what is open, or go back to the charts.", in_key_line=False),
     # Its charts, all of them at once.
     _action("charts.next", "right_square_bracket", "more", "Show the next charts."),

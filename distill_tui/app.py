@@ -126,6 +126,8 @@ class DistillApp(App[None]):
     def on_mount(self) -> None:
         """Show the first screen, and only then load the rest."""
         self._load_keys()  # what the first screen says names some
+        if self._wished_run:
+            self._notebook.note(training_view="charts")
         pane = self._panes[self.pane]
         pane.display = True
         pane.shown()
@@ -347,8 +349,14 @@ class DistillApp(App[None]):
             self.show_keys()
 
     def show_keys(self) -> None:
-        """Show the keys of the places that have the focus, the nearest first."""
-        here = [action for place in self.places() if place != "app" for action in actions_in(place)]
+        """Show the keys of the places that have the focus, the nearest first; none of what makes no sense now."""
+        here = [
+            action
+            for widget in self._with_places()
+            if widget is not self
+            for action in actions_in(getattr(widget, "PLACE", ""))
+            if not hasattr(widget, "offers") or widget.offers(action.method)
+        ]
         words = [
             key_words([one for one in part if one.in_key_line], ascii_only=self.ascii_only)
             for part in (here, actions_in("app"))
@@ -357,10 +365,14 @@ class DistillApp(App[None]):
 
     def places(self) -> list[str]:
         """Return the places whose keys work on the screen, the nearest first, `app` last; a dialog names its own."""
+        found = [str(getattr(widget, "PLACE", "")) for widget in self._with_places()]
+        return list(dict.fromkeys([*found, "app"]))
+
+    def _with_places(self) -> list[DOMNode]:
+        """Return the widgets whose keys work, the nearest first."""
         focused = self.screen_stack[0].focused
         widgets = focused.ancestors_with_self if focused else (self._panes.get(self.pane), self)
-        found = [str(place) for widget in widgets if (place := getattr(widget, "PLACE", ""))]
-        return list(dict.fromkeys([*found, "app"]))
+        return [widget for widget in widgets if widget is not None and hasattr(widget, "PLACE")]
 
     def action_help(self) -> None:
         """Say what the screen is for and which keys do what."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +31,7 @@ from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, Normalisation, Str
 from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
 from distill_engine.datasets import Recording, Scan
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
+from distill_engine.split import split_recordings
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
 from distill_engine.words import counted, encodable, shown
 
@@ -139,26 +139,6 @@ def preprocess_complex_spectrograms(
     with _writing_to(cache):
         _write_index(scan, config, cache, corpus)
     return corpus
-
-
-def split_recordings(
-    recordings: Sequence[Recording], seed: int, val_fraction: float
-) -> tuple[tuple[Recording, ...], tuple[Recording, ...]]:
-    """Return the recordings to train on and those to validate with, each in the order given.
-
-    Equal files stay together. About `val_fraction` of the distinct files go to validation: at least one and never
-    all, but none where `val_fraction` is 0 or there are fewer than two. Which ones depends on seed and content alone.
-    """
-    digests = {recording.digest for recording in recordings}
-    if val_fraction == 0 or len(digests) < 2:
-        return tuple(recordings), ()
-    wanted = min(max(round(len(digests) * val_fraction), 1), len(digests) - 1)
-    ranked = sorted(digests, key=lambda digest: hashlib.blake2b(f"{seed}:{digest}".encode()).digest())
-    chosen = set(ranked[:wanted])
-    return (
-        tuple(recording for recording in recordings if recording.digest not in chosen),
-        tuple(recording for recording in recordings if recording.digest in chosen),
-    )
 
 
 class _Work:

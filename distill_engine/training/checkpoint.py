@@ -23,6 +23,7 @@ from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.errors import DistillError
 from distill_engine.models.model_info import ModelInfo
 from distill_engine.models.tensor_file import read_header
+from distill_engine.run_folder import make_inside
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.state import Progress, TrainingState
 
@@ -74,13 +75,18 @@ class Checkpoints:
         return enough and waited >= self._least_seconds and progress.sound
 
     def save(self, state: TrainingState, model: ModelInfo, corpus: str) -> Path:
-        """Write the state, read it back, remove what is older than the newest few sound ones; return the path."""
+        """Write the state, read it back, remove what is older than the newest few sound ones; return the path.
+
+        Raises:
+            RunGoneError: the run's folder is gone.
+        """
         path = self._folder / f"step-{state.progress.step:08d}.safetensors"
         tensors = _tensors(state)
         info = CheckpointInfo(
             format=FORMAT, digest=_digest(tensors), corpus=corpus, progress=state.progress, model=model
         )
         metadata = {METADATA_KEY: msgspec.json.encode(info).decode()}
+        make_inside(self._folder)
         atomic.write_bytes(path, safetensors.torch.save(tensors, metadata))
         load(path)
         self._let_go(path)

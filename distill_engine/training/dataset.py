@@ -22,10 +22,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from distill_engine.audio import cache
 from distill_engine.audio.cache import CacheEntry
-from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem, split_recordings
+from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
 from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform
 from distill_engine.datasets import Recording, Scan
+from distill_engine.split import split_recordings
 from distill_engine.training.config import TrainingConfig
 
 _ORDER_STREAM = 0x0D15  # tells these draws from any others that start from the run's seed

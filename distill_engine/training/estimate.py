@@ -2,14 +2,15 @@
 
 It shares its rules with the data side. An item is one recording or one altered copy of it; copies are made of training
 recordings only. An item of n frames gives max(1, round(n / time_frames)) pieces an epoch, and the last batch of an
-epoch is filled up. Recordings are taken to be of one length and full of sound, so a run, which leaves silent stretches
-out, may have somewhat fewer pieces.
+epoch is filled up. Recordings are taken to be full of sound, and of one length where their lengths aren't given, so a
+run, which leaves silent stretches out and plays copies faster or slower, has somewhat fewer or more pieces.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
@@ -55,9 +56,13 @@ class Estimate:
         return self.cache_bytes + self.run_bytes + self.model_bytes
 
 
-def estimate(config: TrainingConfig, seconds: float, files: int) -> Estimate:
-    """Return what a run with `config` takes on `files` usable recordings of `seconds` in all (both above 0)."""
-    pieces = training_pieces(config, seconds, files)
+def estimate(config: TrainingConfig, seconds: float, files: int, trained: Sequence[float] = ()) -> Estimate:
+    """Return what a run with `config` takes on `files` usable recordings of `seconds` in all (both above 0).
+
+    `trained` is the length in seconds of each one that is trained on, where that is known.
+    """
+    one_by_one = files > 1 and trained  # a single recording is split by time
+    pieces = _pieces_of(config, trained) if one_by_one else training_pieces(config, seconds, files)
     steps_per_epoch = math.ceil(pieces / config.batch_size)
     steps = steps_per_epoch * config.max_epochs
     parameters = parameter_count(config)
@@ -76,9 +81,14 @@ def estimate(config: TrainingConfig, seconds: float, files: int) -> Estimate:
 def training_pieces(config: TrainingConfig, seconds: float, files: int) -> int:
     """Return how many pieces an epoch trains on, altered copies included."""
     items, item_seconds = _training_part(config.val_fraction, seconds, files)
-    frames = _frames(item_seconds, config.complex_spectrogram)
-    pieces = max(1, round(frames / config.complex_spectrogram.time_frames))
-    return items * (1 + config.augmentation.copies) * pieces
+    return items * _pieces_of(config, [item_seconds])
+
+
+def _pieces_of(config: TrainingConfig, lengths: Sequence[float]) -> int:
+    """Return how many pieces recordings of these lengths in seconds and their copies give an epoch."""
+    frames = (_frames(seconds, config.complex_spectrogram) for seconds in lengths)
+    pieces = sum(max(1, round(count / config.complex_spectrogram.time_frames)) for count in frames)
+    return (1 + config.augmentation.copies) * pieces
 
 
 def parameter_count(config: TrainingConfig) -> int:

@@ -24,6 +24,7 @@ from distill_engine.events import HeardRecording, PreviewSaved
 from distill_engine.generation import generate, reconstruct
 from distill_engine.models.vae import ConvVAE
 from distill_engine.names import name_from
+from distill_engine.run_folder import make_inside
 from distill_engine.training.config import TrainingConfig
 
 LEAST_SECONDS = 0.5
@@ -72,7 +73,7 @@ class Previews:
 
         `best` says that `model`, which must be evaluating, has the best weights so far. `should_stop` is asked between
         sounds; after a yes what was written is removed, and None returned. Raises DistillError or OSError where a
-        sound can't be written.
+        sound can't be written, RunGoneError where the run's folder is gone.
         """
         folder = self._folder / f"step-{step:08d}"
         heard: list[HeardRecording] = []
@@ -132,6 +133,7 @@ class Previews:
         return self._write(folder / f"sample-{number}.wav", waveform)
 
     def _write(self, path: Path, waveform: Tensor) -> str:
+        make_inside(self._folder)
         write_recording(path, waveform.numpy(), self._config.complex_spectrogram.sample_rate)
         return self._relative(path)
 

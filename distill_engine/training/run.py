@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from distill_engine.errors import DistillError
+from distill_engine.errors import DistillError, RunGoneError
 from distill_engine.events import (
     Answer,
     AnyCommand,
@@ -94,7 +94,7 @@ class Run:
         """Make a preview of the judged weights, or the best; None where a stop came between, or it can't be written.
 
         That of the best weights closes a run: only an order to stop at once keeps it from being made. And a preview is
-        never worth a run: what goes wrong with one is a warning.
+        never worth a run: what goes wrong with one is a warning, but for a run's folder that is gone.
         """
         progress = state.progress
         weights = state.best if best and state.best else state.ema
@@ -107,6 +107,8 @@ class Run:
                     best=best,
                     should_stop=lambda: self.orders.stop_waits(now_only=best),
                 )
+        except RunGoneError:
+            raise
         except (DistillError, OSError) as error:
             self.report(
                 WarningRaised(

@@ -7,6 +7,7 @@ the dots of all of them in the colour of the last; the band from least to greate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -249,9 +250,19 @@ def _at(x: float, axis: Axis) -> str:
     return f"after {place(x, axis)}" if axis == "time" else f"at {axis} {place(x, axis)}"
 
 
-def _told(series: Series, view: ChartView) -> str:
-    value = latest(series) if view.cursor is None or series.kind == "level" else value_at(series, view.cursor)
-    return number(value) if np.isfinite(value) else "-"
+def _told(series: Series, view: ChartView) -> float:
+    return latest(series) if view.cursor is None or series.kind == "level" else value_at(series, view.cursor)
+
+
+def _in_digits(value: float, digits: int) -> str:
+    """Return a value in so many digits, 4 as everywhere else; less than 3 have no 0 before the point."""
+    if not np.isfinite(value):
+        return "-"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if digits > 3 or not 0.001 <= abs(rounded) < 1000:
+        return number(value)
+    text = f"{rounded:.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
+    return text if digits > 2 else text.removeprefix("0")
 
 
 def _rows_until(series: Series, x: float) -> int:
@@ -516,15 +527,16 @@ def _write_title(cells: Cells, title: str, series: Sequence[Series], view: Chart
     """Write the first row in the fullest form that fits."""
     columns = cells.codes.shape[1]
     marks = _marks(series, ascii_only=ascii_only)
-    # Of one width, so that what stands behind a value stays where it is.
-    values = [_told(one, view).ljust(LEAST_VALUE) for one in series]
+    told = [_told(one, view) for one in series]
     head: list[Piece] = [(title, "title")]
 
-    def legend(gap: str, *, labels: bool, mark_width: int, within: str = " ") -> list[Piece]:
+    def legend(gap: str, *, labels: bool, mark_width: int, within: str = " ", digits: int = 4) -> list[Piece]:
         pieces: list[Piece] = []
-        for one, mark, value in zip(series, marks, values, strict=True):
+        for one, mark, value in zip(series, marks, told, strict=True):
             label = f"{within}{one.label}" if labels else ""
-            pieces += [(gap, "plain"), (mark[:mark_width], one.colour), (label, "muted"), (f" {value}", "plain")]
+            # Of one width, so that what stands behind a value stays where it is.
+            words = f" {_in_digits(value, digits).ljust(LEAST_VALUE + digits - 4)}" if digits else ""
+            pieces += [(gap, "plain"), (mark[:mark_width], one.colour), (label, "muted"), (words, "plain")]
         return pieces
 
     forms = (
@@ -532,7 +544,11 @@ def _write_title(cells: Cells, title: str, series: Sequence[Series], view: Chart
         [*head, *legend("  ", labels=True, mark_width=1)],
         [*head, *legend(" ", labels=True, mark_width=1)],
         [*head, *legend(" ", labels=True, mark_width=1, within="")],
+        [*head, *legend(" ", labels=True, mark_width=1, within="", digits=3)],
+        [*head, *legend(" ", labels=True, mark_width=1, within="", digits=2)],
+        [*head, *legend(" ", labels=True, mark_width=1, within="", digits=1)],
         [*head, *legend(" ", labels=False, mark_width=1)],
+        [*head, *legend(" ", labels=True, mark_width=1, within="", digits=0)],
         [*head, *legend(" ", labels=False, mark_width=1)[:4]],
         legend(" ", labels=False, mark_width=1)[1:4],
     )

@@ -190,6 +190,12 @@ def along(view: ChartView, axis: Axis, before: npt.NDArray[np.floating], after: 
     return replace(view, axis=axis, window=window, cursor=cursor)
 
 
+def unusual(view: ChartView) -> str:
+    """Return in what curves aren't shown as they usually are, such as "smoothed 0.9, log, held"; empty for nothing."""
+    smoothing = f"smoothed {view.smoothing:g}" if view.smoothing else ""
+    return ", ".join(filter(None, (smoothing, "log" if view.log_y else "", "" if view.follows else "held")))
+
+
 def smoothed(values: Floats, strength: float) -> Floats:
     """Return the exponential moving average of `values`, its beginning leaning to nothing; gaps stay gaps."""
     if not strength:

@@ -33,7 +33,10 @@ class Known:
     """A folder in the list."""
 
     corpus: Corpus
-    """`used` also counts its runs; `recordings` is 0 where it was never opened here."""
+    """`used` also counts its runs."""
+
+    looked: bool
+    """Whether it was ever opened here, so that what is in it is known."""
 
     runs: tuple[str, ...] = ()
     """The runs trained on it, the newest first."""
@@ -55,7 +58,8 @@ def known(corpora: Sequence[Corpus], uses: Sequence[Use]) -> tuple[Known, ...]:
         corpus, own = by_path.get(path, Corpus(path=path)), runs.get(path, [])
         used = max(corpus.used, own[0].time if own else 0.0)
         if used > corpus.removed:
-            found.append(Known(corpus=replace(corpus, used=used), runs=tuple(use.run for use in own)))
+            runs_of = tuple(use.run for use in own)
+            found.append(Known(corpus=replace(corpus, used=used), looked=corpus.used > 0, runs=runs_of))
     return tuple(sorted(found, key=lambda one: (-one.corpus.used, one.corpus.path)))
 
 

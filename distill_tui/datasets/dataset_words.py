@@ -93,8 +93,8 @@ def _use(scan: api.Scan, form: Form) -> Iterator[str]:
         else "no altered copies"
     )
     pieces = api.counted(takes.training_pieces, "piece")
-    yield f"an epoch: {pieces} of a second, {api.counted(takes.steps_per_epoch, 'step')}"
-    yield f"{api.counted(takes.steps, 'step')} in all at most"
+    yield f"an epoch: about {pieces} of 1 s, {api.counted(takes.steps_per_epoch, 'step')}"
+    yield f"about {api.counted(takes.steps, 'step')} in all at most"
     yield f"about {api.size(takes.memory_bytes)} of memory and {api.size(takes.disk_bytes)} of disk"
 
 
@@ -117,6 +117,8 @@ def corpus_lines(one: Known, *, is_gone: bool, is_next: bool, width: int, now: f
         skipped = corpus.recordings - corpus.usable
         words = f"{api.counted(corpus.recordings, 'recording')}" + (f", {skipped} of them skipped" if skipped else "")
         lines += paragraph(f"{words}, {api.duration(corpus.seconds)} at {rates(corpus.rates)}", width)
+    elif one.looked:
+        lines += paragraph("No file in it was named like a recording.", width)
     elif not is_gone:
         lines += paragraph("Not looked at yet: opening it does.", width, "dim")
     lines.append([(f"last used {api.ago(corpus.used, now)}", "")])

@@ -1,6 +1,6 @@
-"""Complete the path of a folder as one types it: what may follow, and how much of that is certain. No Textual.
+"""Complete the path of a folder or file as one types it: what may follow, and how much of it is certain. No Textual.
 
-Paths stay as they are typed, `~` and all, and hidden folders are offered only behind a dot. A name that can't be shown
+Paths stay as they are typed, `~` and all, and what is hidden is offered only behind a dot. A name that can't be shown
 as it is, for it holds control characters or is no text, isn't offered: the tree of folders has it.
 """
 
@@ -21,6 +21,9 @@ class Inside:
     folders: tuple[str, ...] = ()
     """Names in the order of names, hidden ones last; they may hold any character."""
 
+    files: tuple[str, ...] = ()
+    """Names of the files that were asked for, in the same order."""
+
     recordings: int = 0
     """How many files are named like recordings."""
 
@@ -33,21 +36,21 @@ class Completion:
     """What may follow a text."""
 
     typed: str
-    folders: tuple[str, ...] = ()
-    """Each the whole text that would stand in the line, a slash at its end, in the order of names."""
+    candidates: tuple[str, ...] = ()
+    """Each the whole text that would stand in the line, a folder's with a slash at its end; folders before files."""
 
     inside: Inside | None = None
     """What is in the folder that the text names; None where it names none."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The last parts of `folders`, without the slash."""
-        return tuple(folder.rstrip("/").rpartition("/")[2] for folder in self.folders)
+        """The last parts of the candidates, without the slash."""
+        return tuple(text.rstrip("/").rpartition("/")[2] for text in self.candidates)
 
     @property
     def certain(self) -> str:
         """The text as far as all candidates agree; the text itself where there is none."""
-        return os.path.commonprefix(self.folders) or self.typed  # noqa: RUF071 - letters are meant, not parts
+        return os.path.commonprefix(self.candidates) or self.typed  # noqa: RUF071 - letters are meant, not parts
 
 
 def meant(text: str) -> Path:
@@ -59,16 +62,20 @@ def meant(text: str) -> Path:
         return Path(path)
 
 
-def completion(text: str) -> Completion:
-    """Return what may follow `text`. Blocks: it lists folders. What can't be listed has nothing in it."""
+def completion(text: str, suffix: str = "") -> Completion:
+    """Return what may follow `text`: folders, and files that end in `suffix` where there is one.
+
+    Blocks: it lists folders. What can't be listed has nothing in it.
+    """
     path = text.lstrip()
     if path == "~":
-        return Completion(typed=text, folders=("~/",))
+        return Completion(typed=text, candidates=("~/",))
     above, slash, begun = path.rpartition("/")
-    names = [name for name in look_inside(meant(above + slash or ".")).folders if _is_offered(name, begun)]
+    there = look_inside(meant(above + slash or "."), suffix)
+    names = [*(f"{name}/" for name in there.folders), *there.files]
     return Completion(
         typed=text,
-        folders=tuple(f"{above}{slash}{name}/" for name in names),
+        candidates=tuple(f"{above}{slash}{name}" for name in names if _is_offered(name, begun)),
         inside=look_inside(meant(path)) if path and is_folder(meant(path)) else None,
     )
 
@@ -78,21 +85,28 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def look_inside(folder: Path) -> Inside:
-    """Return what is right in a folder. Blocks, and opens no file."""
+def look_inside(folder: Path, suffix: str = "") -> Inside:
+    """Return what is right in a folder, of its files those that end in `suffix`. Blocks, and opens no file."""
     names: list[str] = []
+    files: list[str] = []
     recordings = 0
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if _is_folder(entry):
                     names.append(entry.name)
-                elif not entry.name.startswith("."):
+                    continue
+                if suffix and entry.name.endswith(suffix):
+                    files.append(entry.name)
+                if not entry.name.startswith("."):
                     recordings += api.looks_like_recording(Path(entry.name))
     except (OSError, ValueError) as error:  # ValueError: a character that no name can have
         return Inside(problem=getattr(error, "strerror", None) or str(error))
-    names.sort(key=lambda name: (name.startswith("."), name.casefold(), name))
-    return Inside(folders=tuple(names), recordings=recordings)
+    return Inside(folders=_in_order(names), files=_in_order(files), recordings=recordings)
+
+
+def _in_order(names: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: (name.startswith("."), name.casefold(), name)))
 
 
 def window(names: Sequence[str], chosen: int | None, width: int, rows: int) -> list[list[tuple[str, bool]]]:

@@ -43,8 +43,8 @@ def below(
         lines += [
             [
                 (
-                    f"{takes.training_pieces:,} pieces, {takes.steps:,} steps, {api.size(takes.memory_bytes)} memory, "
-                    f"{api.size(takes.disk_bytes)} disk",
+                    f"about {takes.training_pieces:,} pieces, {takes.steps:,} steps, "
+                    f"{api.size(takes.memory_bytes)} memory, {api.size(takes.disk_bytes)} disk",
                     "",
                 )
             ],
@@ -71,11 +71,12 @@ def _takes(form: Form, known: Sequence[speeds.KnownSpeed], width: int) -> list[W
     time, how = speeds.time_words(form.config, takes, known)
     return [
         heading,
-        _named("pieces", f"{takes.training_pieces:,} an epoch"),
-        _named("steps", f"{takes.steps_per_epoch:,} an epoch, {takes.steps:,} in all"),
+        _named("pieces", f"about {takes.training_pieces:,} an epoch"),
+        _named("steps", f"about {takes.steps_per_epoch:,} an epoch,"),
+        _named("", f"{takes.steps:,} in all"),
         _named("weights", f"{takes.parameters:,}"),
         _named("memory", f"about {api.size(takes.memory_bytes)}"),
-        _named("disk", f"{api.size(takes.disk_bytes)} in all:"),
+        _named("disk", f"about {api.size(takes.disk_bytes)} in all:"),
         _named("", f"{api.size(takes.cache_bytes)} spectrograms", "dim"),
         _named("", f"{api.size(takes.run_bytes)} run, {api.size(takes.model_bytes)} model", "dim"),
         *_hanging("time", time, width),

@@ -36,6 +36,9 @@ class Form:
     scan: api.Scan | None = None
     """What is in the dataset; None while that isn't known."""
 
+    is_gone: bool = False
+    """Whether the dataset's folder isn't there, as far as was looked; said by who shows a form, never kept in one."""
+
     name: str = ""
     """What the run is to be called; empty for the name of the dataset."""
 
@@ -77,7 +80,7 @@ class Form:
         """What the run will take; None while there is nothing to train on."""
         if self.scan is None or not self.scan.used:
             return None
-        return api.estimate(self.config, self.scan.seconds, len(self.scan.used))
+        return api.estimate_for(self.config, self.scan)
 
     @property
     def problem(self) -> Complaint | None:
@@ -216,6 +219,9 @@ def _check(form: Form) -> _Checked:
 def _own_complaints(form: Form) -> Iterator[Complaint]:
     if form.dataset is None:
         yield Complaint(key=DATASET, message="no dataset is chosen", hint="choose one in Datasets")
+    elif form.is_gone:
+        message = "the dataset's folder isn't there any more"
+        yield Complaint(key=DATASET, message=message, hint="was it moved, or is its disk away?")
     elif form.scan is None:
         yield Complaint(key=DATASET, message="the dataset has not been looked at yet", hint="open it in Datasets")
     elif not form.scan.used:

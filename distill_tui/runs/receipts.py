@@ -89,6 +89,11 @@ def done(receipt: Receipt, now: float, words: str) -> Receipt:
     return replace(receipt, outcome="done", answered=now, words=words)
 
 
+def refused(receipt: Receipt, now: float, words: str, hint: str) -> Receipt:
+    """Return it refused by ourselves, with what is possible instead."""
+    return replace(receipt, outcome="refused", answered=now, words=words, hint=hint)
+
+
 def failed(receipt: Receipt, error: api.DistillError, now: float) -> Receipt:
     """Return it without an answer, with what to do next."""
     outcome: Outcome = "late" if now >= receipt.deadline else "failed"
@@ -112,7 +117,8 @@ def _stages(receipt: Receipt) -> Words:
         line += [(f" → {_DOING[receipt.order]} …", "accent")]
     if not receipt.waits:
         took = f", in {api.duration(max(0.0, receipt.answered - receipt.asked))}"
-        told = "no answer" if receipt.outcome in ("late", "failed") else receipt.outcome
+        unanswered = receipt.outcome == "late" or (receipt.outcome == "failed" and receipt.order != "resume")
+        told = "no answer" if unanswered else receipt.outcome
         line += [(" → ", "dim"), (told, _TONES[receipt.outcome]), (f" {moment(receipt.answered)}{took}", "")]
     return line
 

@@ -209,6 +209,8 @@ def _end(state: RunState, now: float, width: int) -> list[Words]:
             by = f" by {api.shown(ending.reason)}" if ending.reason else ""
             stopped = spread([(f"stopped{by} {when}", "")], _key("training.resume", _from(state)), width)
             return [stopped, _left_behind(state, ending.model, width, checkpoint=ending.checkpoint)]
+        case api.RunFailed() as ending if state.is_gone:
+            return [[("its folder is gone; it may still train", "bad")], [(ending.hint, "dim")]]
         case api.RunFailed() as ending if state.phase == "failed":
             message = [(line, "bad") for line in in_rows([api.shown(ending.message)], width, 1)]
             hint = api.shown(ending.hint.replace("\n", "; "))
@@ -234,6 +236,21 @@ def _left_behind(state: RunState, model: str, width: int, *, checkpoint: str = "
         return best
     kind = "model " if model else "checkpoint "
     return spread([(kind, "dim"), (path_within(model or checkpoint, width - len(kind)), "")], best, width)
+
+
+def trains_on_from_model() -> str:
+    """Return how a new run goes on from the model of one that has finished."""
+    library, train_on = key_of("app.show_library"), key_of("library.train_on")
+    return f"{train_on} in {library} Library trains on from its model, in a new run"
+
+
+def what_is_possible(state: RunState) -> str:
+    """Return what one can do with a run that is over."""
+    if state.is_gone:
+        return "its folder is gone; it may still train"
+    if state.phase == "finished":
+        return trains_on_from_model()
+    return f"{key_of('training.resume')} resumes it"
 
 
 def _from(state: RunState) -> str:

@@ -9,7 +9,10 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from textual import work
+from textual.binding import BindingType
 
 from distill_engine import api
 from distill_tui.screens.dialogs import Prompt, Question
@@ -20,27 +23,67 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Attempt(Prompt, Generic[T]):
+    """A line that stays until what was typed worked or one gives up: nothing typed is lost, or taken for a command."""
+
+    def __init__(
+        self, label: str, value: str, attempt: Callable[[str], T], *, complaint: Callable[[str], str], suffix: str
+    ) -> None:
+        super().__init__(label, value, complaint=complaint, suffix=suffix)
+        self._attempt = attempt
+        self._is_trying = False
+        self.result: T | None = None
+
+    @work
+    async def take(self, text: str) -> None:
+        """Try the text in a thread; return it once that works."""
+        if not text:
+            self.dismiss("")
+        if not text or self._is_trying:
+            return
+        self._is_trying = True
+        try:
+            self.result = await asyncio.to_thread(self._attempt, text)
+        except api.DistillError as error:
+            self.complain(api.shown(f"{error.message}; {error.hint}" if error.hint else error.message))
+        except (OSError, ValueError) as error:  # ValueError: a path with a character that none can have
+            self.complain(api.shown(f"that can't be: {getattr(error, 'strerror', None) or error}"))
+        else:
+            self.dismiss(text)
+        finally:
+            self._is_trying = False
+
+
 async def asked(
     app: DistillApp,
     label: str,
     value: str,
     attempt: Callable[[str], T],
     complaint: Callable[[str], str] = lambda _text: "",
+    *,
+    suffix: str = "",
 ) -> T | None:
-    """Ask for a line and try it, in a thread, until it works or one gives up: what was typed is never lost.
+    """Ask for a line and try it, in a thread, until it works or one gives up.
+
+    With a `suffix` it is a path, of a folder or of a file that ends so.
 
     Returns:
         What the `attempt` that raised no DistillError or OSError returned; None after esc or an empty line.
     """
-    hint = ""
-    while typed := await app.push_screen_wait(Prompt(label, value, hint=hint, complaint=complaint)):
-        try:
-            return await asyncio.to_thread(attempt, typed)
-        except api.DistillError as error:
-            value, hint = typed, api.shown(f"{error.message}; {error.hint}" if error.hint else error.message)
-        except (OSError, ValueError) as error:  # ValueError: a path with a character that none can have
-            value, hint = typed, api.shown(f"that can't be: {getattr(error, 'strerror', None) or error}")
-    return None
+    prompt = Attempt(label, value, attempt, complaint=complaint, suffix=suffix)
+    return prompt.result if await app.push_screen_wait(prompt) else None
+
+
+class ChangedFile(Question):
+    """Whether to write over a file that another program has changed; `o` opens it instead."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("o", "open", "Open it")]
+    opens = False
+
+    def action_open(self) -> None:
+        """Answer no, and note that the file is to be opened."""
+        self.opens = True
+        self.dismiss(False)
 
 
 async def agreed_to_replace(app: DistillApp, targets: Sequence[Path]) -> list[Path] | None:

@@ -21,6 +21,7 @@ from distill_tui.bindings import bindings
 from distill_tui.runs import run_summary
 from distill_tui.screens.pane import distill_of
 from distill_tui.widgets.event_list import EventList
+from distill_tui.widgets.line import Lines
 from distill_tui.widgets.run_header import RunHeader
 from distill_tui.widgets.system_tiles import SystemTiles
 
@@ -49,6 +50,7 @@ class ChartsView(Container):
     DEFAULT_CSS = """
     ChartsView { width: 1fr; height: 1fr; layout: vertical;
         & > #charts-room { height: 9; }
+        & > #charts-look { height: 0; padding: 0 1; &.-told { height: 1; } }
         &.-tall > #charts-room { margin: 1 0; }
     }
     """
@@ -66,6 +68,7 @@ class ChartsView(Container):
     def __init__(self, *, ascii_only: bool) -> None:
         super().__init__(id="charts-view")
         self.header = RunHeader(ascii_only=ascii_only)
+        self.look_line = Lines(id="charts-look")
         self.tiles = SystemTiles(ascii_only=ascii_only)
         self.events = EventList(ascii_only=ascii_only)
         self.grid: ChartsGrid | None = None
@@ -80,6 +83,7 @@ class ChartsView(Container):
         """Lay out everything but the charts, which need numpy and come with the first numbers."""
         yield self.header
         yield Container(id="charts-room")
+        yield self.look_line
         yield self.tiles
         yield self.events
 
@@ -117,11 +121,20 @@ class ChartsView(Container):
         """Look at the charts in this way."""
         moved = self._chart_view is None or self._chart_view.cursor != chart_view.cursor
         self._chart_view = chart_view
+        self._say_how(chart_view)
         if self.grid is None or not self._is_seen:
             return
         self.grid.show(self._view, chart_view)
         if moved:
             self._mark_event()
+
+    def _say_how(self, chart_view: ChartView) -> None:
+        """Say below the charts in what they aren't shown as usual: a line that is only there where they aren't."""
+        from distill_tui.charts.view import unusual  # noqa: PLC0415 - needs numpy
+
+        told = unusual(chart_view)
+        self.look_line.set_class(bool(told), "-told")
+        self.look_line.show([[("charts ", "dim"), (told, "accent")]] if told else [])
 
     def _mark_event(self) -> None:
         """Go to the event at the cursor."""

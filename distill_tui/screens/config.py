@@ -7,6 +7,7 @@ in it is the app's, and every change of the app's form, whoever made it, is a st
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -22,10 +23,11 @@ from textual.widgets import Input
 from distill_engine import api
 from distill_tui.actions import key_of
 from distill_tui.bindings import bindings
+from distill_tui.datasets.path_completion import is_folder
 from distill_tui.drafts import form_fields, form_files, form_words, forms, speeds, undo
 from distill_tui.drafts.forms import Form
 from distill_tui.drafts.undo import Draft
-from distill_tui.screens.asking import asked
+from distill_tui.screens.asking import ChangedFile, asked
 from distill_tui.screens.choice import Choice
 from distill_tui.screens.copying import take_settings
 from distill_tui.screens.dialogs import Question
@@ -61,6 +63,9 @@ class ConfigPane(Pane):
         self._draft = Draft(form=Form())
         self._known: tuple[speeds.KnownSpeed, ...] = ()
         self._only_differing = False
+        self._looked_for: Path | None = None
+        self._gone: Path | None = None
+        """The dataset's folder, where it was looked for and wasn't there."""
 
     def compose(self) -> ComposeResult:
         """Lay out the form, the search below it, and the words beside or below."""
@@ -85,6 +90,7 @@ class ConfigPane(Pane):
         """Draw what changed meanwhile, and look how fast earlier runs were."""
         self._draw()
         self._look_at_speeds()
+        self._look_for_dataset()
 
     def first_focus(self) -> Widget:
         """Return the form."""
@@ -106,6 +112,11 @@ class ConfigPane(Pane):
         self._draw()
 
     def _take(self, draft: Draft) -> None:
+        """Show a draft that was made otherwise than by typing."""
+        self.rows.close_editor()
+        self._put(draft)
+
+    def _put(self, draft: Draft) -> None:
         self._draft = draft
         if draft.form is self.distill.form:
             self._draw()
@@ -118,15 +129,15 @@ class ConfigPane(Pane):
     def _draw(self) -> None:
         if not self.is_shown:
             return
-        fields = form_fields.shown_fields(
-            self._draft.form, search=self.search.value, only_differing=self._only_differing
-        )
+        if self._draft.form.dataset != self._looked_for:
+            self._look_for_dataset()
+        fields = form_fields.shown_fields(self._form, search=self.search.value, only_differing=self._only_differing)
         self.rows.show(fields, empty="nothing differs from the preset" if not self.search.value else "no such field")
         self._draw_words()
 
     def _draw_words(self) -> None:
         """Draw what stands beside the rows, or below them."""
-        form, row, editing = self._draft.form, self.rows.field, self.rows.is_editing
+        form, row, editing = self._form, self.rows.field, self.rows.is_editing
         if self.has_class("-narrow"):
             width = self.size.width
             rule = ("-" if self.distill.ascii_only else "─") * width
@@ -134,6 +145,25 @@ class ConfigPane(Pane):
             self._below.show([[(rule, "dim")], *words])
         else:
             self._beside.show(form_words.beside(form, row, self._known, BESIDE, editing=editing))
+
+    @property
+    def _form(self) -> Form:
+        """The draft's form as it is shown: it complains of a folder that is gone."""
+        form = self._draft.form
+        return dataclasses.replace(form, is_gone=True) if self._gone and form.dataset == self._gone else form
+
+    @work(group="look", exclusive=True)
+    async def _look_for_dataset(self) -> None:
+        await self._look()
+
+    async def _look(self) -> None:
+        """See whether the dataset's folder is there."""
+        self._looked_for = folder = self._draft.form.dataset
+        is_there = folder is None or await asyncio.to_thread(is_folder, folder)
+        gone = None if is_there else folder
+        if gone != self._gone:
+            self._gone = gone
+            self._draw()
 
     @work(group="speeds", exclusive=True)
     async def _look_at_speeds(self) -> None:
@@ -174,28 +204,28 @@ class ConfigPane(Pane):
     @on(FormRows.Typed)
     def _type(self, event: FormRows.Typed) -> None:
         form = forms.with_text(self._draft.form, event.key, event.text)
-        self._take(undo.changed(self._draft, form, typing=event.key))
+        self._put(undo.changed(self._draft, form, typing=event.key))
 
     @on(FormRows.Accepted)
     def _accept(self, event: FormRows.Accepted) -> None:
         """End typing, unless what was typed can't be: then its complaint stands there and the editor stays."""
         if event.key not in self._draft.form.complaints:
-            self._end_typing(undo.settled(self._draft))
+            self._take(undo.settled(self._draft))
+
+    @on(FormRows.Deserted)
+    def _desert(self) -> None:
+        self._take(undo.settled(self._draft))
 
     @on(FieldEditor.Left)
     def _leave(self, event: FieldEditor.Left) -> None:
         event.stop()
-        self._end_typing(undo.settled(self._draft))
+        self._take(undo.settled(self._draft))
         self.rows.action_down() if event.direction > 0 else self.rows.action_up()
 
     @on(FieldEditor.GivenUp)
     def _give_up(self, event: FieldEditor.GivenUp) -> None:
         event.stop()
-        self._end_typing(undo.taken_back(self._draft))
-
-    def _end_typing(self, draft: Draft) -> None:
-        self.rows.close_editor()
-        self._take(draft)
+        self._take(undo.taken_back(self._draft))
 
     @on(FormRows.Dropped)
     def _drop(self) -> None:
@@ -263,10 +293,14 @@ class ConfigPane(Pane):
     @work(group="files")
     async def action_load(self) -> None:
         """Open a file."""
-        path = await asked(self.distill, "Which file of settings?", self._file_name(), form_files.file_path)
+        label = "Which file of settings?"
+        path = await asked(self.distill, label, self._file_name(), form_files.file_path, suffix=".toml")
         if path is not None:
-            self._change(await asyncio.to_thread(form_files.loaded, self._draft.form, path))
-            self._say_undoable(f"{api.shown(path.name)} is open")
+            await self._load(path)
+
+    async def _load(self, path: Path) -> None:
+        self._change(await asyncio.to_thread(form_files.loaded, self._draft.form, path))
+        self._say_undoable(f"{api.shown(path.name)} is open")
 
     @work(group="files")
     async def action_save(self) -> None:
@@ -280,19 +314,30 @@ class ConfigPane(Pane):
         await self._save_as()
 
     async def _save_as(self) -> None:
-        path = await asked(self.distill, "Save the settings as", self._file_name(), form_files.file_path)
+        label = "Save the settings as"
+        path = await asked(self.distill, label, self._file_name(), form_files.file_path, suffix=".toml")
         if path is not None:
             await self._save(path)
 
     async def _save(self, path: Path) -> None:
         form = self._draft.form
-        question = await asyncio.to_thread(form_files.question_before_saving, form, path)
-        kept = "Its comments and its order stay; the settings in it become those of the form."
-        if question and not await self.distill.push_screen_wait(Question(question, kept, yes="write", no="leave it")):
+        words = await asyncio.to_thread(form_files.question_before_saving, form, path)
+        if words and not await self._agreed(words, path, is_own=form.file is not None and form.file.path == path):
             return
         saved = await asyncio.to_thread(form_files.saved, form, path)
         self._take(undo.noted(self._draft, saved))
         self.distill.say(f"saved as {api.shown(str(path))}")
+
+    async def _agreed(self, words: str, path: Path, *, is_own: bool) -> bool:
+        """Ask whether to write to a file; one's own that has changed may be opened instead."""
+        kept = "Its comments and its order stay; the settings in it become those of the form."
+        if not is_own:
+            return await self.distill.push_screen_wait(Question(words, kept, yes="write", no="leave it"))
+        question = ChangedFile(words, kept, yes="write", no="leave it · o open it instead")
+        agreed = await self.distill.push_screen_wait(question)
+        if question.opens:
+            await self._load(path)
+        return agreed
 
     def _file_name(self) -> str:
         file = self._draft.form.file
@@ -332,7 +377,10 @@ class ConfigPane(Pane):
         problem = self._draft.form.problem
         if problem is None:
             self._start()
-            return
+        else:
+            self._refuse(problem)
+
+    def _refuse(self, problem: forms.Complaint) -> None:
         self.rows.go_to(problem.key)
         self.distill.say(problem.message, problem.hint, "warning")
 
@@ -341,6 +389,10 @@ class ConfigPane(Pane):
         form = self._draft.form
         if self._is_starting():
             self.distill.say("a run is being started already")
+            return
+        await self._look()
+        if (problem := self._form.problem) is not None:
+            self._refuse(problem)
             return
         assert form.dataset is not None
         self.distill.say("looking at the recordings once more")

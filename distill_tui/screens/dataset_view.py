@@ -35,10 +35,15 @@ from distill_tui.widgets.picture import MelPicture, Waveform, greatest_swing
 
 PROGRESS_SECONDS = 0.2
 
+NAME_AND_LENGTH = 28
+"""Cells that a file's name and its length have together."""
+
 COPY_SECONDS = 60.0
 """How much of a copy's beginning is drawn."""
 
 _NOTHING = np.zeros(0, np.float32)
+
+_NOTHING_USABLE, _WHY_NOT = "nothing here can be trained on", "each file says why"
 
 
 class Looking:
@@ -68,7 +73,7 @@ class DatasetView(Vertical):
     """One folder of recordings."""
 
     PLACE: ClassVar[str] = "dataset"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dataset")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dataset"), ("enter", "use", "Use it")]
     DEFAULT_CSS = """
     DatasetView {
         & > #dataset-head { height: 2; padding: 0 1; }
@@ -100,7 +105,11 @@ class DatasetView(Vertical):
     """
 
     class Left(Message):
-        """The person goes back to the list of folders."""
+        """The person goes back to the list of folders, from this one."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__()
+            self.folder = folder
 
     def __init__(self) -> None:
         super().__init__(id="dataset")
@@ -164,7 +173,7 @@ class DatasetView(Vertical):
         except api.StopRequestedError:
             return
         except api.DistillError:
-            self.post_message(self.Left())
+            self.post_message(self.Left(folder))
             raise
         finally:
             looking.stop.set()
@@ -232,7 +241,8 @@ class DatasetView(Vertical):
             return
         name = api.shown(self._folder.name or str(self._folder))
         only = [("problems only  ", "accent")] if self._only_problems else []
-        where = [("enter takes it for the next run  ", "dim"), (api.shown(str(self._scan.folder)), "dim")]
+        told = "enter takes it for the next run" if self._scan.used else f"{_NOTHING_USABLE}, {_WHY_NOT}"
+        where = [(f"{told}  ", "dim"), (api.shown(str(self._scan.folder)), "dim")]
         self.head.show([[(f"{name}  ", "strong"), *only, *dataset_words.found(self._scan)], where])
 
     def _draw_recording(self) -> None:
@@ -340,7 +350,7 @@ class DatasetView(Vertical):
         if draft is None or scan is None:
             app.say("the folder is still being looked at", "wait for the files, or press esc")
         elif not scan.used:
-            app.say("nothing here can be trained on", "each file says why", "warning")
+            app.say(_NOTHING_USABLE, _WHY_NOT, "warning")
         else:
             app.form = draft
             files = api.counted(len(scan.used), "recording")
@@ -361,6 +371,7 @@ class DatasetView(Vertical):
         """Show the next altered copy, after the last one the file as it is."""
         draft, recording = self._draft(), self._chosen
         if draft is None or recording is None:
+            distill_of(self).say("no file is chosen whose copies could be shown")
             return
         copies = draft.config.augmentation.copies
         if not recording.usable:
@@ -385,21 +396,26 @@ class DatasetView(Vertical):
             self._looking.stop.set()
             distill_of(self).say("stopped; what was found out is kept for the next time")
         self.workers.cancel_group(self, "sound")
-        self.post_message(self.Left())
+        self.post_message(self.Left(self._scan.folder if self._scan else self._folder))
 
 
 def _columns(recordings: tuple[api.Recording, ...]) -> tuple[Column, ...]:
-    """Return the columns: names and lengths get what they need, within bounds, and what is wrong gets the rest."""
+    """Return the columns: names and lengths share what leaves room for the rest, and what is wrong gets that.
+
+    At 120 columns length, rate, channels and a level must all be there.
+    """
     name = max((api.cells(api.shown(recording.name)) for recording in recordings), default=0)
     length = max((len(api.duration(recording.seconds)) for recording in recordings), default=0)
+    rate = max((len(f"{recording.sample_rate:,}") for recording in recordings), default=0)
+    length = max(6, length)
     return (
-        Column(title="file", width=max(12, min(name, 24))),
-        Column(title="length", width=max(6, length), right=True),
-        Column(title="Hz", width=7, right=True),
-        Column(title="channels", width=8, rank=3),
+        Column(title="file", width=max(12, min(name, NAME_AND_LENGTH - length))),
+        Column(title="length", width=length, right=True),
+        Column(title="Hz", width=max(6, rate), right=True),
+        Column(title="ch", width=6, rank=2),
         Column(title="format", width=10, rank=4),
         Column(title="peak dB", width=7, right=True, rank=1),
-        Column(title="RMS dB", width=7, right=True, rank=2),
+        Column(title="RMS dB", width=7, right=True, rank=3),
         Column(title="problem"),
     )
 

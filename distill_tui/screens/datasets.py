@@ -97,9 +97,11 @@ class DatasetsPane(Pane):
         """Open the folder that was chosen."""
         self.open(event.folder)
 
-    def on_dataset_view_left(self) -> None:
-        """Show the list of known folders again."""
+    def on_dataset_view_left(self, event: DatasetView.Left) -> None:
+        """Show the list of known folders again, the cursor on the one that was left."""
         self._turn(to_dataset=False)
+        self.corpora.draw()
+        self.corpora.listing.rows.go_to(str(event.folder))
         self.corpora.look()
 
     @work(group="ask")
@@ -130,7 +132,7 @@ class CorporaView(Vertical):
     """The known folders, and what is known of the one under the cursor."""
 
     PLACE: ClassVar[str] = "corpora"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("corpora")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("corpora"), ("enter", "open", "Open")]
     DEFAULT_CSS = """
     CorporaView {
         & > #corpora-head { height: 2; padding: 0 1; }
@@ -201,15 +203,14 @@ class CorporaView(Vertical):
         mark = Cell(text="gone", tone="bad") if is_gone else Cell(text="")
         if self._is_next(one):
             mark = Cell(text="next run", tone="accent")
-        looked = bool(corpus.recordings)
         return Row(
             key=corpus.path,
             tone="dim" if is_gone else "",
             cells=(
                 Cell(text=api.shown(one.path.name or corpus.path)),
                 mark,
-                Cell(text=f"{corpus.recordings:,}" if looked else "", order=corpus.recordings),
-                Cell(text=api.duration(corpus.seconds) if looked else "", order=corpus.seconds),
+                Cell(text=f"{corpus.recordings:,}" if one.looked else "", order=corpus.recordings),
+                Cell(text=api.duration(corpus.seconds) if one.looked else "", order=corpus.seconds),
                 Cell(text=dataset_words.rates(corpus.rates), order=max(corpus.rates, default=0)),
                 Cell(text=api.ago(corpus.used, now), order=-corpus.used),
             ),
@@ -255,16 +256,32 @@ class CorporaView(Vertical):
     @on(Rows.Chosen)
     def action_open(self) -> None:
         """Open the folder under the cursor."""
-        if key := self.listing.rows.key:
+        if key := self._key_or_say():
             self.post_message(self.Opened(Path(key)))
 
-    def action_forget(self) -> None:
-        """Take the folder under the cursor off the list."""
-        app, path = distill_of(self), self.listing.rows.key
-        if path:
+    @work(group="forget")
+    async def action_forget(self) -> None:
+        """Take the folder under the cursor off the list, after a question."""
+        from distill_tui.screens.dialogs import Question  # noqa: PLC0415 - not needed for the first screen
+
+        app, path = distill_of(self), self._key_or_say()
+        if not path:
+            return
+        name = api.shown(Path(path).name or path)
+        stays = f"The folder itself stays as it is: {api.shown(path)}"
+        if await app.push_screen_wait(Question(f"Take {name} off the list?", stays, yes="forget it", no="keep it")):
             app.remember(corpora=corpora.without(app.memory.corpora, path, time.time()))
             app.say(f"{api.shown(path)} is off the list; the folder itself stays as it is")
             self.draw()
+
+    def _key_or_say(self) -> str:
+        """Return the path of the folder under the cursor; say why where there is none."""
+        if not self.listing.rows.key:
+            add = key_of("datasets.add")
+            distill_of(self).say(
+                "no folder is chosen" if self._known else f"no folder is known yet; {add} types the path of one"
+            )
+        return self.listing.rows.key
 
     class Opened(Message):
         """A folder was chosen."""

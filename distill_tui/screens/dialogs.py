@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from distill_tui.actions import ABOUT, PLACES, actions_in, keys_of, spelt
+from distill_tui.widgets.path_entry import PathEntry
 from distill_tui.widgets.text_line import TextLine
 
 Result = TypeVar("Result")
@@ -62,31 +63,43 @@ class Prompt(Dialog[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "give_up", "Give up")]
 
     def __init__(
-        self, label: str, value: str = "", *, hint: str = "", complaint: Callable[[str], str] = lambda _text: ""
+        self, label: str, value: str = "", *, complaint: Callable[[str], str] = lambda _text: "", suffix: str = ""
     ) -> None:
+        """With a `suffix` a path is asked for, which tab completes: of a folder, or of a file that ends so."""
         super().__init__()
-        self._label, self._value, self._hint, self._complaint = label, value, hint, complaint
+        self._label, self._value, self._complaint, self._suffix = label, value, complaint, suffix
 
     def compose(self) -> ComposeResult:
         """Lay out label, line and hint."""
         with Vertical(classes="dialog"):
             yield Static(self._label, markup=False)
-            yield TextLine(self._value, compact=True, select_on_focus=False)
+            if self._suffix:
+                yield PathEntry(self._value, suffix=self._suffix)
+            else:
+                yield TextLine(self._value, compact=True, select_on_focus=False)
             yield Static("", classes="dialog--complaint", markup=False)
-            yield Static(self._hint or "enter accepts · esc gives up", classes="dialog--hint", markup=False)
+            completes = " · tab completes" if self._suffix else ""
+            yield Static(f"enter accepts{completes} · esc gives up", classes="dialog--hint", markup=False)
+
+    def complain(self, words: str) -> None:
+        """Say what is wrong, or nothing."""
+        self.query_one(".dialog--complaint", Static).update(Content(words))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Complain while one types, but not of an empty line."""
-        complaint = self._complaint(event.value) if event.value else ""
-        self.query_one(".dialog--complaint", Static).update(Content(complaint))
+        self.complain(self._complaint(event.value) if event.value else "")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Return the text where nothing is wrong with it."""
+        """Take the text where nothing is wrong with it."""
         complaint = self._complaint(event.value)
         if complaint:
-            self.query_one(".dialog--complaint", Static).update(Content(complaint))
+            self.complain(complaint)
         else:
-            self.dismiss(event.value)
+            self.take(event.value)
+
+    def take(self, text: str) -> object:
+        """Return the text."""
+        return self.dismiss(text)
 
     def action_give_up(self) -> None:
         """Return nothing."""
@@ -121,15 +134,19 @@ class Help(Dialog[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
+_LAST = ("listing", "app")
+"""Places whose keys are the same everywhere: help begins with what is there only here."""
+
+
 def _help(places: Sequence[str], ascii_only: bool) -> Content:
     parts: list[Content] = []
     about = next((ABOUT[place] for place in places if place in ABOUT), "")
     if about:
         parts += [Content(about + "\n")]
-    for place in places:
+    for place in sorted(places, key=lambda one: _LAST.index(one) if one in _LAST else -1):
         lines = [
             Content.assemble(
-                (f"  {' '.join(spelt(key, ascii_only=ascii_only) for key in keys):<12}", "$accent"), action.help
+                (f"  {' '.join(spelt(key, ascii_only=ascii_only) for key in keys):<13}  ", "$accent"), action.help
             )
             for action in actions_in(place)
             if (keys := keys_of(action))

@@ -19,70 +19,34 @@ from textual.widgets import Input, Static
 from distill_engine import api
 from distill_tui.actions import actions_in, key_of, key_words
 from distill_tui.bindings import bindings
-from distill_tui.datasets.path_completion import Completion, Inside, completion, is_folder, look_inside, meant, window
+from distill_tui.datasets.path_completion import Inside, is_folder, look_inside, meant
 from distill_tui.screens.dialogs import Dialog
 from distill_tui.screens.pane import REST_SECONDS
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
-from distill_tui.widgets.text_line import TextLine
-
-CANDIDATE_ROWS = 6
+from distill_tui.widgets.path_entry import PathEntry, contents
 
 HERE = "."
 """The key of the row that stands for the folder one is in."""
 
 
 class PathPrompt(Dialog[Path | None]):
-    """A line to type a path into; below it what may follow."""
+    """A line to type the path of a folder into, with what may follow."""
 
-    DEFAULT_CSS = """
-    PathPrompt {
-        & > .dialog { width: 84; }
-        & #path-inside { height: 1; }
-        & #path-candidates { height: 6; }
-    }
-    """
+    DEFAULT_CSS = "PathPrompt > .dialog { width: 84; }"
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "give_up", "Give up")]
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = PathLine(placeholder="/path/of/a/folder or ~/one/at/home", compact=True, select_on_focus=False)
-        self._inside = Lines(id="path-inside")
-        self._candidates = Lines(id="path-candidates")
-        self._completion = Completion(typed="")
-        self._chosen: int | None = None
-        """Which candidate stands in the line while tab goes through them."""
-        self._tab_waits = False
+        self._entry = PathEntry(placeholder="/path/of/a/folder or ~/one/at/home")
+        self.line = self._entry.line
 
     def compose(self) -> ComposeResult:
         """Lay out label, line, candidates and hint."""
         with Vertical(classes="dialog"):
             yield Static("Folder of recordings")
-            yield self.line
-            yield self._inside
-            yield self._candidates
+            yield self._entry
             yield Static("enter opens it, tab completes, esc gives up", classes="dialog--hint")
-
-    def on_mount(self) -> None:
-        """Offer what is in the current folder."""
-        self._look(self.line.value)
-
-    @on(Input.Changed)
-    def _follow(self, event: Input.Changed) -> None:
-        """Look what may follow what was typed; a second slash goes into the folder that tab put there."""
-        if event.value.endswith("//"):
-            self._chosen = None
-            self._write(event.value.rstrip("/") + "/")
-        elif self._chosen is None or event.value != self._completion.folders[self._chosen]:
-            self._chosen = None
-            self._look(event.value)
-
-    @work(group="look", exclusive=True)
-    async def _look(self, text: str) -> None:
-        self._completion = await asyncio.to_thread(completion, text)
-        if self._tab_waits:
-            self._complete()
-        self._draw()
 
     @on(Input.Submitted)
     @work(group="take", exclusive=True)
@@ -90,83 +54,15 @@ class PathPrompt(Dialog[Path | None]):
         """Return the folder, if there is one of that name."""
         folder = meant(self.line.value)
         if not self.line.value.strip():
-            self._inside.show([[("type the path of a folder, or press esc", "warn")]])
+            self._entry.say("type the path of a folder, or press esc", "warn")
         elif await asyncio.to_thread(is_folder, folder):
             self.dismiss(folder)
         else:
-            self._inside.show([[(f"there is no folder {api.shown(str(folder))}", "bad")]])
-
-    def complete(self, step: int) -> None:
-        """Complete as far as it is certain, else put the next (1) or previous (-1) candidate into the line."""
-        count = len(self._completion.folders)
-        if self._chosen is not None:
-            self._choose((self._chosen + step) % count)
-        elif self._completion.typed != self.line.value:
-            self._tab_waits = True
-        else:
-            self._complete()
-
-    def _complete(self) -> None:
-        self._tab_waits = False
-        if self._completion.certain != self._completion.typed:
-            self._write(self._completion.certain)
-        elif self._completion.folders:
-            self._choose(0)
-
-    def _choose(self, number: int) -> None:
-        self._chosen = number
-        self._write(self._completion.folders[number])
-        self._draw()
-
-    def _write(self, text: str) -> None:
-        self.line.value = text
-        self.line.cursor_position = len(text)
-
-    def _draw(self) -> None:
-        self._inside.show([[(_in_words(self._completion, self._chosen), "dim")]])
-        lines = window(self._completion.names, self._chosen, max(1, self._candidates.size.width), CANDIDATE_ROWS)
-        self._candidates.show(
-            [[piece for name, is_chosen in line for piece in _candidate(name, is_chosen)] for line in lines]
-        )
+            self._entry.say(f"there is no folder {api.shown(str(folder))}", "bad")
 
     def action_give_up(self) -> None:
         """Return nothing."""
         self.dismiss(None)
-
-
-class PathLine(TextLine):
-    """The line itself: tab completes instead of moving on."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        ("tab,down", "complete(1)", "Complete"),
-        ("shift+tab,up", "complete(-1)", "The one before"),
-    ]
-
-    def action_complete(self, step: int) -> None:
-        """Let the dialog complete."""
-        dialog = self.screen
-        assert isinstance(dialog, PathPrompt)
-        dialog.complete(step)
-
-
-def _candidate(name: str, is_chosen: bool) -> list[tuple[str, str]]:
-    # Brackets too: which one stands in the line must show without colour.
-    return [(f"[{name}]", "accent")] if is_chosen else [(f" {name} ", "")]
-
-
-def _in_words(completion: Completion, chosen: int | None) -> str:
-    if chosen is not None:
-        return f"{chosen + 1} of {len(completion.folders)}; / goes into it, enter opens it"
-    if completion.inside is not None:
-        return _contents(completion.inside)
-    return "" if completion.folders or not completion.typed else "no folder begins so"
-
-
-def _contents(inside: Inside) -> str:
-    if inside.problem:
-        return f"it can't be listed: {inside.problem}"
-    words = api.counted(inside.recordings, "recording") if inside.recordings else "no recording"
-    return f"{words} in it, {api.counted(len(inside.folders), 'folder')} below" if inside.folders else f"{words} in it"
 
 
 class FolderTree(Dialog[Path | None]):
@@ -221,7 +117,7 @@ class FolderTree(Dialog[Path | None]):
         self._say()
 
     def _draw(self) -> None:
-        here = Row(key=HERE, cells=(Cell(text=f". (this folder: {_contents(self._inside)})"),))
+        here = Row(key=HERE, cells=(Cell(text=f". (this folder: {contents(self._inside)})"),))
         names = [name for name in self._inside.folders if self._with_hidden or not name.startswith(".")]
         self.listing.rows.show([here, *(Row(key=name, cells=(Cell(text=f"{api.shown(name)}/"),)) for name in names)])
 
@@ -235,7 +131,7 @@ class FolderTree(Dialog[Path | None]):
             return
         await asyncio.sleep(REST_SECONDS)
         inside = await asyncio.to_thread(look_inside, self._folder / name)
-        self._words.show([[(f"{api.shown(name)}: {_contents(inside)}", "dim")]])
+        self._words.show([[(f"{api.shown(name)}: {contents(inside)}", "dim")]])
 
     @on(Rows.Chosen)
     def action_enter(self) -> None:

@@ -7,7 +7,9 @@ a model is done to the one that was shown, which `shelf` makes sure of.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +53,7 @@ class LibraryPane(Pane):
     """The models."""
 
     PLACE = "library"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("library")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("library"), ("enter", "details", "Details")]
     DEFAULT_CSS = """
     LibraryPane { layout: horizontal;
         & > #models { width: 1fr; height: 1fr; }
@@ -192,6 +194,8 @@ class LibraryPane(Pane):
 
     def action_details(self) -> None:
         """Show what is known of the model, or the list alone."""
+        if not self._models and self._entry_or_say() is None:
+            return
         self._usual_side = "" if self._side == "detail" else "detail"
         self._show_side(self._usual_side)
 
@@ -214,9 +218,15 @@ class LibraryPane(Pane):
 
     # What is done with a model.
 
+    def _entry_or_say(self) -> LibraryEntry | None:
+        """Return the model one stands on; say why where there is none."""
+        if self.entry is None:
+            self.distill.say("there is no model yet" if self.has_class("-empty") else "no model is chosen")
+        return self.entry
+
     def _usable(self) -> LibraryEntry | None:
         """Return the model one stands on; say why where there is none that can be used."""
-        entry = self.entry
+        entry = self._entry_or_say()
         if entry is not None and entry.info is None:
             self.distill.say(f"{api.shown(entry.name)} can't be used: {api.shown(entry.problem)}", severity="warning")
             return None
@@ -249,7 +259,7 @@ class LibraryPane(Pane):
         """Ask for another name and give it to the model."""
         from distill_tui.screens.asking import asked  # noqa: PLC0415
 
-        if (entry := self.entry) is None:
+        if (entry := self._entry_or_say()) is None:
             return
 
         def complaint(name: str) -> str:
@@ -268,7 +278,7 @@ class LibraryPane(Pane):
         """Ask, and remove the model."""
         from distill_tui.screens.dialogs import Question  # noqa: PLC0415
 
-        if (entry := self.entry) is None:
+        if (entry := self._entry_or_say()) is None:
             return
         consequence = f"Its file of {api.size(entry.size)} is removed: {api.shown(str(entry.path))}"
         question = Question(f"Delete the model {api.shown(entry.name)}?", consequence, yes="delete", no="keep")
@@ -290,7 +300,7 @@ class LibraryPane(Pane):
             return
         entry = await self._still(shown)
         label, here = f"Copy {api.shown(entry.name)} to which folder or file?", await asyncio.to_thread(_here)
-        target = await asked(self.distill, label, here, lambda text: _export_target(entry, text))
+        target = await asked(self.distill, label, here, lambda text: _export_target(entry, text), suffix=".distill")
         if target is None or (replaced := await agreed_to_replace(self.distill, [target])) is None:
             return
         written = await asyncio.to_thread(api.export, entry, target, overwrite=bool(replaced))
@@ -303,7 +313,7 @@ class LibraryPane(Pane):
         from distill_tui.screens.asking import asked  # noqa: PLC0415
 
         label = "Import which .distill file?"
-        entry = await asked(self.distill, label, "", lambda text: api.import_model(meant(text)))
+        entry = await asked(self.distill, label, "", lambda text: api.import_model(meant(text)), suffix=".distill")
         if entry is not None:
             self.distill.say(f"imported as {api.shown(entry.name)}")
             self._refresh(entry.path)
@@ -366,7 +376,7 @@ class LibraryPane(Pane):
     @work(group="library-sounds", exclusive=True)
     async def action_sounds(self) -> None:
         """Show the sounds that were made of the model."""
-        if (entry := self.entry) is not None:
+        if (entry := self._entry_or_say()) is not None:
             await self._show_sounds(entry.name, None)
 
     @work(group="library-sounds", exclusive=True)
@@ -446,10 +456,16 @@ def _here() -> str:
 
 
 def _export_target(entry: LibraryEntry, text: str) -> Path:
+    """Return the file that is meant. Raises DistillError or OSError where it can't be written."""
     target = api.export_target(entry, meant(text))
     if not is_folder(target.parent):
         raise api.DistillError(f"there is no folder {target.parent}", "make it first, or name another place")
-    return target
+    if is_folder(target):
+        raise api.DistillError(f"{target} is a folder", "name another place")
+    with contextlib.suppress(FileNotFoundError):
+        target.lstat()  # a name that is too long is told here
+    with tempfile.TemporaryFile(dir=target.parent):
+        return target
 
 
 def _offered(entry: LibraryEntry, last: Generating) -> Draft:

@@ -41,10 +41,11 @@ Turn = Callable[[Path, Page, int], Page]
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """Where a search begins, and whether it goes up from there or down."""
+    """Where a search begins, whether it goes up from there or down, and what is said of a place found in this way."""
 
     offset: int
     up: bool
+    said: str = ""
 
 
 class LogLines(Lines):
@@ -233,12 +234,16 @@ class LogView(Widget, can_focus=True):
     def action_next(self) -> None:
         """Go to the next line with the text."""
         if self._text:
-            self._find(_Way(offset=self._page.start if self._found is None else self._after_found(), up=False))
+            here = self._page.start if self._found is None else self._after_found()
+            said = f"{api.shown(self._text)} isn't in the log below: this is the first from its beginning"
+            self._find(_Way(offset=here, up=False), _Way(offset=0, up=False, said=said))
 
     def action_previous(self) -> None:
         """Go to the line before with the text."""
         if self._text:
-            self._find(_Way(offset=self._page.stop if self._found is None else self._found, up=True))
+            here, end = self._page.stop if self._found is None else self._found, self._page.size or 0
+            said = f"{api.shown(self._text)} isn't in the log above: this is the last, from its end"
+            self._find(_Way(offset=here, up=True), _Way(offset=end, up=True, said=said))
 
     def _after_found(self) -> int:
         """Return where the line after the one that was found begins, or at least a byte further."""
@@ -253,12 +258,12 @@ class LogView(Widget, can_focus=True):
             for way in ways:
                 if self._path is not None and (place := await self._place_of_text(self._path, way)) is not None:
                     self._show_found(place)
+                    distill_of(self).say(way.said)
                     return
         except OSError as error:
             distill_of(self).say(f"the log can't be read: {error.strerror}", severity="warning")
             return
-        where = "" if len(ways) > 1 else " above" if ways[0].up else " below"
-        distill_of(self).say(f"{api.shown(self._text)} isn't in the log{where}")
+        distill_of(self).say(f"{api.shown(self._text)} isn't in the log")
         self._draw()
 
     async def _place_of_text(self, path: Path, way: _Way) -> int | None:
@@ -281,7 +286,6 @@ class LogView(Widget, can_focus=True):
             task.cancel()
 
     def _show_found(self, place: int) -> None:
-        distill_of(self).say("")
         self._found = place
         if any(line.start == place for line in self._page.lines):
             self._draw()

@@ -45,13 +45,13 @@ class ModelDetail(Container):
         self._story: Story | None = None
         self._facts = Lines(id="model-facts")
         self._run = Lines(id="model-run")
+        self._curve = Vertical(self._run, id="model-curve")
         self._chart: Chart | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the facts and the place of the curve."""
         yield self._facts
-        with Vertical(id="model-curve"):
-            yield self._run
+        yield self._curve
 
     @property
     def text(self) -> str:
@@ -75,15 +75,15 @@ class ModelDetail(Container):
         """Show how it was trained."""
         self._story = story
         self._run.show(_about_run(story, self._run.size.width) if self._entry and self._entry.info else [])
-        self.query_one("#model-curve").set_class(not story.epochs, "-none")
+        self._curve.set_class(not story.epochs, "-none")
         self.call_after_refresh(self._draw)  # when it is known how much room the curve leaves
-        if not story.epochs:
+        if not story.epochs or not self._curve.is_attached:  # one is leaving the dashboard
             return
         if self._chart is None:
             from distill_tui.widgets.chart import Chart  # noqa: PLC0415 - numpy is loaded by now, in a thread
 
             self._chart = Chart("loss")
-            await self.query_one("#model-curve").mount(self._chart)
+            await self._curve.mount(self._chart)
         self._draw_curve(story)
 
     def on_resize(self) -> None:

@@ -263,6 +263,11 @@ class PreviewsView(Widget):
         """Ask for a preview."""
         self.post_message(self.PreviewAsked())
 
+    def offers(self, method: str) -> bool:
+        """Tell whether an action makes sense now, so that the key line names it."""
+        view = distill_of(self).run_view
+        return method != "ask" or (view is not None and not view.state.is_over)
+
     # Copying.
 
     def action_copy_play(self) -> None:

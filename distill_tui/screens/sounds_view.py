@@ -26,7 +26,7 @@ from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.picture import MelPicture, Waveform
 
 _COLUMNS = (
-    Column(title="file"),
+    Column(title="file", keep_end=True),
     Column(title="size", width=8, right=True, rank=2),
     Column(title="made", width=16, rank=1),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
@@ -22,6 +23,7 @@ from distill_engine import api
 from distill_tui.actions import key_of
 from distill_tui.bindings import bindings
 from distill_tui.remembered import Charts, Seen
+from distill_tui.runs.run_summary import trains_on_from_model, what_is_possible
 from distill_tui.screens.charts import ChartsView
 from distill_tui.screens.dialogs import Question
 from distill_tui.screens.pane import Pane
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 
 VIEWS = {"log": ("log_view", "LogView"), "previews": ("previews", "PreviewsView"), "runs": ("runs", "RunsView")}
 """The views beside the charts: each one's module and class."""
+
+
+def _goes_on(before: RunView, view: RunView) -> bool:
+    """Tell whether a run that was over or paused trains again."""
+    stood = before.state.is_over or before.state.phase == "paused"
+    return stood and not view.state.is_over and view.state.phase != "paused"
 
 
 class _View(Protocol):
@@ -182,13 +190,20 @@ class TrainingPane(Pane):
             return
         if before is None or before.folder != view.folder:
             self._change_run(before, view)
+        elif _goes_on(before, view) and not self._tells_that_it_goes_on:
+            self.receipt.put_away()
+        if self.is_shown and (before is None or before.state.phase != view.state.phase):
+            self.distill.show_keys()
         self._take_late_answer(view)
         if self.is_shown and self.view == "charts":
             self.charts.show_run(view)
             self._tell_what_is_new()
 
     def _change_run(self, before: RunView | None, view: RunView) -> None:
-        """Note what was seen of the run one leaves, and look at the whole of the other."""
+        """Note what was seen of the run one leaves, put its receipt away, and look at the whole of the other."""
+        if before is not None:
+            self._receipt_number += 1  # an answer that is still to come is told in the status line
+            self.receipt.take_away()
         seen = self.distill.memory.seen
         if before is not None and before.info is not None:
             left = Seen(time=time.time(), seq=before.state.seq)
@@ -198,6 +213,12 @@ class TrainingPane(Pane):
             from distill_tui.charts.view import reset  # noqa: PLC0415 - needs numpy
 
             self.chart_view = reset(self.chart_view)
+
+    @property
+    def _tells_that_it_goes_on(self) -> bool:
+        """Whether the receipt is that of an order by which a run goes on."""
+        receipt = self.receipt.receipt
+        return receipt is not None and receipt.order in ("resume", "unpause")
 
     def _tell_what_is_new(self) -> None:
         """Say once what happened while one was away, as soon as all of it is read."""
@@ -234,6 +255,15 @@ class TrainingPane(Pane):
             self.distill.remember(charts=kept)
 
     # Orders.
+
+    def offers(self, method: str) -> bool:
+        """Tell whether an action makes sense now, so that the key line names it; its key answers all the same."""
+        view = self.distill.run_view
+        if method in ("stop", "stop_now", "pause", "checkpoint", "preview"):
+            return view is not None and not view.state.is_over
+        if method == "resume":
+            return view is not None and view.state.is_over and view.state.phase != "finished" and not view.state.is_gone
+        return True
 
     @work(group="question")
     async def action_stop(self) -> None:
@@ -293,7 +323,7 @@ class TrainingPane(Pane):
         elif view.state.is_over:
             self.distill.say(
                 f"run {api.shown(view.name)} is over: nothing is left to be {done}",
-                f"{key_of('training.resume')} resumes it",
+                what_is_possible(view.state),
             )
         else:
             return view
@@ -323,10 +353,9 @@ class TrainingPane(Pane):
 
         async def resumed(_tell: Callable[[Receipt], None], receipt: Receipt) -> Receipt:
             if not await asyncio.to_thread(api.prepare_to_resume, run, ()):
-                raise api.DistillError(
-                    f"run {run.name} has done all it was meant to",
-                    f"distill-engine resume {run.name} --set max_epochs=N trains on",
-                )
+                words = f"run {run.name} has done all it was meant to"
+                more = f"distill-engine resume {shlex.quote(run.name)} --set max_epochs=N trains on"
+                return receipts.refused(receipt, time.time(), words, f"{more}; {trains_on_from_model()}")
             begun = await api.start_worker(run, receipts.BEGIN_SECONDS)
             step = begun.from_step if isinstance(begun, api.RunRestarted) else 0
             return receipts.done(receipt, begun.time, f"it goes on after step {step:,}" if step else "it begins")
@@ -350,6 +379,9 @@ class TrainingPane(Pane):
             last = await give(tell, receipt)
         except api.DistillError as error:
             last = receipts.failed(receipt, error, time.time())
+        except OSError as error:
+            told = api.DistillError(f"{error.filename or 'its folder'}: {error.strerror or error}")
+            last = receipts.failed(receipt, told, time.time())
         if number == self._receipt_number:
             self.receipt.show_receipt(last)
         else:

@@ -122,6 +122,9 @@ class FormRows(Widget, can_focus=True):
     class Dropped(Message):
         """Esc was pressed while nothing was typed."""
 
+    class Deserted(Message):
+        """The editor was left for something else; what was typed stays."""
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.editor = FieldEditor()
@@ -160,12 +163,14 @@ class FormRows(Widget, can_focus=True):
         place = keys.index(self._key) if self._key in keys else 0
         self._fields, self._empty = tuple(fields), empty
         if self.field is None:
+            self.close_editor()
             self._key = self._fields[min(place, len(self._fields) - 1)].key if self._fields else ""
         self._arrange()
 
     def go_to(self, key: str) -> None:
         """Stand on a field, if it is shown."""
         if key != self._key and any(field.key == key for field in self._fields):
+            self.close_editor()
             self._key = key
             self._keep_in_view()
             self._redraw()
@@ -256,8 +261,11 @@ class FormRows(Widget, can_focus=True):
             self.post_message(self.ResetAsked(self._key))
 
     def action_drop(self) -> None:
-        """Let go of whatever can be let go of."""
-        self.post_message(self.Dropped())
+        """Let go of whatever can be let go of, first of what is being typed."""
+        if self.is_editing:
+            self.editor.action_give_up()
+        else:
+            self.post_message(self.Dropped())
 
     def open_editor(self) -> None:
         """Let the person type the field's value."""
@@ -271,10 +279,19 @@ class FormRows(Widget, can_focus=True):
         self.editor.focus()
 
     def close_editor(self) -> None:
-        """Go back to moving between fields."""
+        """Go back to moving between fields, if one types."""
+        if not self.is_editing:
+            return
         self.editor.remove_class("-open")
-        self.focus()
+        if self.editor.has_focus:
+            self.focus()
         self._redraw()
+
+    def on_descendant_blur(self) -> None:
+        """Close the editor when something else has the focus, which a dialog over the screen hasn't."""
+        if self.is_editing and self.app.screen is self.screen and self.screen.focused not in (None, self.editor):
+            self.close_editor()
+            self.post_message(self.Deserted())
 
     def _place_editor(self) -> None:
         if not self.is_editing:

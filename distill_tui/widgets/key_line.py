@@ -1,4 +1,4 @@
-"""The last line: the keys that work here, the nearest first, as many as there is room for."""
+"""The last line: the keys that work here, the nearest first, as many as there is room for, and a sign of more."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class KeyLine(Lines):
     def _words(self, width: int) -> list[Words]:
         end = _spelt(self._always)
         room = width - _cells(end)
+        if _cells(_spelt(self._keys)) <= room:
+            return [[*_spelt(self._keys), *end]]
+        more = " .. " if getattr(self.app, "ascii_only", False) else " … "
+        room -= cell_len(more)
         words: list[tuple[str, str]] = []
         for pair in self._keys:
             piece = _spelt([pair])
@@ -35,7 +39,7 @@ class KeyLine(Lines):
             if room < 0:
                 break
             words += piece
-        return [[*words, *end]]
+        return [[*words, (more, ""), *end]]
 
 
 def _spelt(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

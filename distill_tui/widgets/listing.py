@@ -13,6 +13,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -22,6 +23,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
+from distill_engine import api
 from distill_tui.bindings import bindings
 from distill_tui.widgets.line import fitted
 from distill_tui.widgets.text_line import TextLine
@@ -39,6 +41,9 @@ class Column:
     width: int = 0
     right: bool = False
     """Whether it is aligned at the right, as numbers are."""
+
+    keep_end: bool = False
+    """Whether what is too long loses its beginning, as files do that differ in their ends."""
 
     rank: int = 0
     """Columns of the highest rank are left out first where there is too little room; 0 never is."""
@@ -98,7 +103,7 @@ class Rows(Widget, can_focus=True):
         """The key for filtering was pressed."""
 
     def __init__(self, columns: Sequence[Column], *, empty: str, id: str | None = None) -> None:  # noqa: A002
-        """`empty` is said where there is no row."""
+        """`empty` is said where there is no row, unless a filter hides some."""
         super().__init__(id=id)
         self.columns = tuple(columns)
         self._empty = empty
@@ -153,13 +158,14 @@ class Rows(Widget, can_focus=True):
 
     def filter_by(self, text: str) -> None:
         """Show only rows in which the text occurs, in any case."""
-        self._filter = text.casefold()
+        self._filter = text
         self._arrange()
 
     def _arrange(self) -> None:
         """Filter and sort anew."""
         key, place = self.key, self._cursor
-        found = [row for row in self._all if self._filter in " ".join(cell.text for cell in row.cells).casefold()]
+        text = self._filter.casefold()
+        found = [row for row in self._all if text in " ".join(cell.text for cell in row.cells).casefold()]
         if self._sorted_by is not None:
             column = self._sorted_by
             found.sort(key=lambda row: _order(row.cells[column]), reverse=self._reversed)
@@ -219,9 +225,10 @@ class Rows(Widget, can_focus=True):
         self._move_to(self._cursor - self._page)
 
     def action_choose(self) -> None:
-        """Say which row was chosen."""
-        if self.key:
-            self.post_message(self.Chosen(self, self.key))
+        """Say which row was chosen; where there is none, enter is another's."""
+        if not self.key:
+            raise SkipAction
+        self.post_message(self.Chosen(self, self.key))
 
     def action_filter(self) -> None:
         """Ask whoever holds the filter's input to show it."""
@@ -270,7 +277,7 @@ class Rows(Widget, can_focus=True):
         width, base = self.size.width, self.rich_style
         shown = self._shown_columns(width)
         if not self._rows:
-            return Strip([Segment(self._empty if y == 1 else "", base + self.tones["dim"])]).adjust_cell_length(
+            return Strip([Segment(self._nothing if y == 1 else "", base + self.tones["dim"])]).adjust_cell_length(
                 width, base
             )
         if y == 0:
@@ -287,6 +294,11 @@ class Rows(Widget, can_focus=True):
         cells = [row.cells[index] for index, _ in shown]
         return self._line(cells, [size for _, size in shown], style, width, plain=at_cursor and self.has_focus)
 
+    @property
+    def _nothing(self) -> str:
+        """What is said where no row is shown."""
+        return f"nothing matches '{api.shown(self._filter)}'; esc shows all" if self._all else self._empty
+
     def _title(self, index: int) -> str:
         mark = ("v" if self._reversed else "^") if index == self._sorted_by else ""
         return self.columns[index].title + mark
@@ -299,7 +311,8 @@ class Rows(Widget, can_focus=True):
         columns = [self.columns[index] for index, _ in self._shown_columns(width)]
         mark = "~" if getattr(self.app, "ascii_only", False) else "…"
         for cell, size, column in zip(cells, sizes, columns, strict=True):
-            segments.append(Segment(fitted(cell.text, size, mark, right=column.right), self._toned(cell, style, plain)))
+            text = fitted(cell.text, size, mark, right=column.right, keep_end=column.keep_end)
+            segments.append(Segment(text, self._toned(cell, style, plain)))
             segments.append(Segment(" " * GAP, style))
         return Strip(segments).adjust_cell_length(width, style)
 
@@ -365,8 +378,9 @@ class Filter(TextLine):
 
 
 class Listing(Vertical):
-    """Rows, and below them the filter while it is open or not empty."""
+    """Rows, and below them the filter while it is open or not empty; esc takes it back first."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "show_all", "Show all")]
     DEFAULT_CSS = "Listing { height: 1fr; width: 1fr; }"
 
     def __init__(self, columns: Sequence[Column], *, empty: str, id: str | None = None) -> None:  # noqa: A002
@@ -380,6 +394,12 @@ class Listing(Vertical):
         yield self.rows
         yield self.filter
 
+    def action_show_all(self) -> None:
+        """Show all rows again; where nothing is filtered, esc is another's."""
+        if not self.filter.value:
+            raise SkipAction
+        self.filter.action_drop()
+
     @on(Rows.FilterAsked)
     def _open(self, event: Rows.FilterAsked) -> None:
         event.stop()
@@ -389,7 +409,7 @@ class Listing(Vertical):
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:
         event.stop()
-        self.rows.filter_by(event.value)
+        self.rows.call_later(self.rows.filter_by, event.value)  # what we ourselves have it tell goes no further than us
 
     @on(Filter.Closed)
     def _close(self, event: Filter.Closed) -> None:

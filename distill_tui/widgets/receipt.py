@@ -49,10 +49,15 @@ class ReceiptView(Lines):
         """Hide a receipt that waits for nothing more; tell whether there was one."""
         if self.receipt is None or self.receipt.waits:
             return False
+        self.take_away()
+        return True
+
+    def take_away(self) -> None:
+        """Show none any more, whether it waits or not."""
         self.receipt = None
+        self._count_down()
         self.remove_class("-open")
         self.show([])
-        return True
 
     def _count_down(self) -> None:
         """Draw it once a second while one sees it and an answer is awaited."""

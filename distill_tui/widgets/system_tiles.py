@@ -18,6 +18,9 @@ _LEVELS, _PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDE, MIDDLE = 110, 74
 """From these widths on, bars and histories are longer; from the first on a GPU is named."""
 
+AT_ITS_END = "at its end  "
+"""Stands before what the machine did last for a run that is over."""
+
 
 class SystemTiles(Lines):
     """A line or two about the machine the run is on."""
@@ -38,16 +41,18 @@ class SystemTiles(Lines):
             self.show([[("nothing is told of the machine yet", "dim")] if view and not view.state.is_over else []])
             return
         self.set_class(bool(sample.gpus), "-gpus")
-        self.show(list(self._told(sample, view.history)))
+        self.show(list(self._told(sample, view.history, is_over=view.state.is_over)))
 
     def on_resize(self) -> None:
         """Lay it out for another width."""
         self.show_run(self._view)
 
-    def _told(self, sample: SystemSample, history: History | None) -> Iterable[Words]:
-        wide = self.size.width >= WIDE
-        cells = 12 if wide else 6 if self.size.width >= MIDDLE else 3
+    def _told(self, sample: SystemSample, history: History | None, *, is_over: bool) -> Iterable[Words]:
+        room = self.size.width - (len(AT_ITS_END) if is_over else 0)
+        wide = room >= WIDE
+        cells = 12 if wide else 6 if room >= MIDDLE else 3
         yield [
+            (AT_ITS_END if is_over else "", "dim"),
             ("cpu ", "dim"),
             *self._history(_last(history, "cpu", cells), cells),
             (f"{sample.cpu:4.0f} %", ""),

@@ -87,6 +87,9 @@ class SmallRun:
     events: list[Event] = field(default_factory=list)
     report: Callable[[Event], None] | None = None
 
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+
     def train(
         self, config: TrainingConfig, *, stop_after_steps: int | None = None, start: Start | None = None
     ) -> Outcome:

@@ -190,6 +190,7 @@ def test_a_dry_run_tells_what_a_run_would_take_and_starts_nothing(program: Progr
     assert (result.status, result.err) == (0, "")
     for part in ("max_epochs = 10", "pieces", "steps", "of memory", "of disk", "augmentation.copies = "):
         assert part in result.out
+    assert re.search(r"^about [\d,]+ pieces and \d+ steps an epoch, about [\d,]+ steps in 10 epochs$", result.out, re.M)
     plan = json.loads(program.run("train", dataset, "--dry-run", "--json").out)
     assert plan["scan"]["used"] == 3
     assert {"training_pieces", "steps", "memory_bytes", "cache_bytes"} <= plan["estimate"].keys()

@@ -114,6 +114,19 @@ def test_a_run_resumed_in_the_background_goes_on_there(program: Program, dataset
     assert (last["type"], last["epoch"]) == ("RunFinished", epochs)
 
 
+def test_a_run_whose_folder_is_moved_away_says_so_there_and_makes_it_not_anew(program: Program, dataset: Path) -> None:
+    process = program.start("train", dataset, "--name=a", "--json", *small(**ENDLESS, checkpoint_interval=20))
+    until(process, "EpochDone")
+    folder, moved = program.run_folder("a"), program.run_folder("elsewhere")
+    folder.rename(moved)
+    result = ended(process)
+    assert result.status == 1
+    last = parsed((moved / "events.jsonl").read_text())[-1]
+    assert last["type"] == "RunFailed"
+    assert last["message"] == f"the run's folder is gone: {folder}"
+    assert not folder.exists()
+
+
 def test_a_run_that_cannot_begin_in_the_background_says_why(program: Program, dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libtorch is from another planet')\n")
     paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))

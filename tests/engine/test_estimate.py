@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from distill_engine.start import estimate_for
 from distill_engine.training.config import TrainingConfig, Value, replaced
 from distill_engine.training.estimate import estimate, parameter_count, training_pieces
+from tests.engine.recordings import good
 
 HOUR = 3600.0
 
@@ -56,6 +59,22 @@ def test_one_recording_is_split_by_time() -> None:
 def test_the_shortest_recording_gives_a_piece() -> None:
     assert training_pieces(config({"augmentation.copies": 0}), 0.05, 1) == 1
     assert training_pieces(config({"augmentation.copies": 0}), 0.5, 10) == 9
+
+
+def test_recordings_of_different_lengths_are_counted_one_by_one_as_the_run_does(tmp_path: Path) -> None:
+    from distill_engine.audio.preprocessing import preprocess_complex_spectrograms
+    from distill_engine.datasets import scan
+    from distill_engine.training.dataset import create_complex_data_loaders
+
+    for number, seconds in enumerate((0.6, 0.7, 0.8, 0.9, 12.3)):
+        good(tmp_path / "bells" / f"{number}.wav", seed=number, frames=round(48_000 * seconds))
+    found = scan(tmp_path / "bells")
+    for seed in range(3):
+        made = config({"seed": seed, "batch_size": 1, "augmentation.copies": 0, "val_fraction": 0.4})
+        corpus = preprocess_complex_spectrograms(found, made, tmp_path / "cache")
+        training, _ = create_complex_data_loaders(corpus, made)
+        assert estimate_for(made, found).training_pieces == training.pieces_per_epoch
+        assert training_pieces(made, found.seconds, 5) != training.pieces_per_epoch
 
 
 def test_the_last_batch_of_an_epoch_counts_as_a_step() -> None:

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from distill_engine.errors import DivergedError
+from distill_engine.errors import DivergedError, RunGoneError
 from distill_engine.events import (
     CheckpointSaved,
     EpochDone,
@@ -220,6 +220,22 @@ def test_recordings_that_are_moved_while_training_dont_end_the_run(run: SmallRun
     run.report = move_away
     assert run.train(config).ending == "epochs"
     assert len(run.reported(PreviewSaved)) == 2
+
+
+@pytest.mark.parametrize("previews", [0, 1])
+def test_a_run_whose_folder_is_moved_away_fails_and_makes_it_not_anew(run: SmallRun, previews: int) -> None:
+    config = small_config(max_epochs=9, preview_interval=2, checkpoint_interval=2, preview_samples=previews)
+
+    def move_away(event: Event) -> None:
+        run.events.append(event)
+        if isinstance(event, EpochDone) and event.epoch == 1:
+            run.folder.rename(run.folder.with_name("elsewhere"))
+
+    run.report = move_away
+    with pytest.raises(RunGoneError, match="the run's folder is gone"):
+        run.train(config)
+    assert len(run.reported(EpochDone)) == 2
+    assert not run.folder.exists()
 
 
 def test_the_closing_preview_and_the_description_are_of_the_best_weights(run: SmallRun) -> None:

@@ -27,11 +27,11 @@ from distill_engine.audio.preprocessing import (
     PreparedCorpus,
     PreparedItem,
     preprocess_complex_spectrograms,
-    split_recordings,
 )
 from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, analyse
 from distill_engine.audio.waveform import load_waveform
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
+from distill_engine.split import split_recordings
 from distill_engine.training.config import AugmentationConfig, ComplexSpectrogramConfig, TrainingConfig
 from distill_engine.training.dataset import create_complex_data_loaders
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from distill_engine import api
 from distill_tui.actions import ACTIONS, PLACES, WITHIN
@@ -149,6 +150,32 @@ def test_the_key_line_is_the_same_after_a_dialog_as_before() -> None:
         before = app.query_one(KeyLine).text
         await pilot.press("question_mark", "escape")
         assert app.query_one(KeyLine).text == before
+
+    visit(go)
+
+
+def test_the_key_line_ends_in_a_sign_where_keys_are_left_out_and_only_there() -> None:
+    lines: list[str] = []
+
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await pilot.press("3")
+        await until(pilot, lambda: "filter" in app.query_one(KeyLine).text)
+        lines.append(app.query_one(KeyLine).text)
+
+    visit(go, (80, 24))
+    visit(go, (240, 24))
+    assert " … " in lines[0]
+    assert len(lines[0]) <= 80
+    assert "…" not in lines[1]
+    assert lines[1].endswith("q leave ")
+
+
+def test_help_begins_with_what_is_there_only_here_and_keys_stand_apart_from_words() -> None:
+    async def go(app: DistillApp, pilot: Pilot[None]) -> None:
+        await pilot.press("3", "question_mark")
+        lines = str(app.screen.query_one("Help Static", Static).content).split("\n")
+        assert [line for line in lines if line in PLACES.values()] == ["Charts", "Training", "Lists", "Everywhere"]
+        assert any(line.split("Move the cursor back by")[0].endswith("H shift+left   ") for line in lines)
 
     visit(go)
 

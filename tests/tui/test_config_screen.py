@@ -13,13 +13,14 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from distill_engine.home import runs_folder
+from distill_engine.home import runs_folder, state_folder
 from distill_engine.run_folder import RunFolder, last_event, list_runs, lock_holder
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.config_file import load_config, save_config
 from distill_tui.app import DistillApp
 from distill_tui.drafts import forms
 from distill_tui.drafts.forms import Form, text_of, with_text
+from distill_tui.remembered import Notebook
 from distill_tui.screens.choice import Choice
 from distill_tui.screens.config import ConfigPane
 from distill_tui.screens.dialogs import Prompt, Question
@@ -193,6 +194,10 @@ def test_keys_step_reset_undo_and_redo(form: Form) -> None:
 
 
 def test_search_and_only_what_differs_show_some_fields_and_esc_all_again(form: Form) -> None:
+    notebook = Notebook(state_folder())
+    notebook.note(hints=("config",))  # said once, above the keys, where it takes a line from the form
+    notebook.write()
+
     async def visit() -> None:
         async with visiting(with_text(form, "seed", "7")) as seen:
             whole = seen.rows
@@ -209,6 +214,59 @@ def test_search_and_only_what_differs_show_some_fields_and_esc_all_again(form: F
             assert seen.rows.replace(">", " ") == whole.replace(">", " ")
 
     asyncio.run(visit())
+
+
+def test_an_editor_left_for_the_search_by_the_palette_closes_and_its_value_stays_with_its_field(form: Form) -> None:
+    async def visit() -> None:
+        async with visiting(form) as seen:
+            await seen.go_to("max_epochs")
+            await seen.press("enter")
+            await seen.type("77")
+            await seen.press("ctrl+p")
+            await seen.until(lambda: len(seen.app.screen_stack) > 1)
+            assert seen.pane.rows.is_editing
+            await seen.type("config: search")
+            await seen.until(lambda: "Config: search" in palette_words(seen.app))
+            await seen.press("enter")
+            await seen.until(lambda: seen.pane.search.has_focus)
+            assert not seen.pane.rows.is_editing
+            assert seen.form.config.max_epochs == 77
+            await seen.type("rate")
+            assert seen.line_of("learning_rate").split()[1:3] != ["learning_rate", "77"]
+            assert seen.pane.rows.field is not None
+            await seen.press("enter", "enter")
+            assert seen.pane.rows.editor.value == seen.pane.rows.field.text
+
+    asyncio.run(visit())
+
+
+def test_going_to_another_field_or_stepping_it_from_the_palette_ends_typing(form: Form) -> None:
+    async def visit() -> None:
+        async with visiting(form) as seen:
+            rows = seen.pane.rows
+            await seen.go_to("batch_size")
+            await seen.press("enter", "9")
+            rows.action_more()  # as the palette does it
+            await seen.until(lambda: not rows.is_editing)
+            assert rows.has_focus
+            await seen.press("enter", "9")
+            rows.action_drop()
+            await seen.until(lambda: not rows.is_editing)
+            assert seen.form.edits.get("batch_size") != "9"
+            await seen.press("enter", "9")
+            rows.go_to("seed")
+            assert not rows.is_editing
+            await seen.until(lambda: rows.has_focus)
+
+    asyncio.run(visit())
+
+
+def palette_words(app: DistillApp) -> str:
+    """Return what the palette offers."""
+    from textual.command import CommandList
+
+    found = app.screen.query(CommandList)
+    return "\n".join(str(one.prompt) for one in found.first().options) if found else ""
 
 
 def test_everything_is_reached_at_80_by_24_and_the_last_field_is_in_view(form: Form) -> None:
@@ -277,6 +335,30 @@ def test_without_a_dataset_it_says_so_and_enter_goes_to_datasets() -> None:
     asyncio.run(visit())
 
 
+def test_a_folder_that_is_gone_is_complained_of_until_it_is_back(form: Form, tmp_path: Path) -> None:
+    bells, away = tmp_path / "bells", tmp_path / "away"
+
+    async def visit() -> None:
+        async with visiting(form) as seen:
+            assert "Ready" in seen.words
+            bells.rename(away)
+            await seen.press("s")
+            await seen.until(lambda: "folder isn't there any more" in seen.status)
+            assert "was it moved, or is its disk away?" in seen.status
+            assert "Not ready: the dataset's folder isn't there any more" in seen.words
+            assert seen.line_of("dataset").startswith(">!")
+            away.rename(bells)
+            await seen.press("1", "2")
+            await seen.until(lambda: "Ready" in seen.words)
+            assert seen.form == form
+            bells.rename(away)
+            await seen.press("1", "2")
+            await seen.until(lambda: "Not ready" in seen.words)
+            assert list_runs() == []
+
+    asyncio.run(visit())
+
+
 def test_settings_are_saved_opened_and_not_written_over_what_changed_without_asking(
     form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +391,32 @@ def test_settings_are_saved_opened_and_not_written_over_what_changed_without_ask
             await seen.until(lambda: "seed = 9" in path.read_text())
             assert "# Hers." in path.read_text()
             assert load_config(path, TrainingConfig()) == seen.form.config
+
+    asyncio.run(visit())
+
+
+def test_tab_completes_the_path_of_a_file_and_a_file_that_changed_can_be_opened_instead(
+    form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.toml"
+    path.write_text("seed = 7\n")
+
+    async def visit() -> None:
+        async with visiting(form) as seen:
+            await seen.press("o")
+            await seen.until(lambda: isinstance(seen.app.screen, Prompt))
+            await seen.press("m", "tab")
+            await seen.until(lambda: seen.app.screen.query_one(Input).value == "mine.toml")
+            await seen.press("enter")
+            await seen.until(lambda: seen.form.config.seed == 7)
+            path.write_text("seed = 11\n")
+            await seen.go_to("seed")
+            await seen.press("right", "w")
+            await seen.until(lambda: "o open it instead" in asked_words(seen.app))
+            await seen.press("o")
+            await seen.until(lambda: seen.form.config.seed == 11)
+            assert path.read_text() == "seed = 11\n"
 
     asyncio.run(visit())
 

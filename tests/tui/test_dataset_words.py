@@ -70,8 +70,8 @@ def test_a_run_is_estimated_with_the_drafts_own_settings(tmp_path: Path) -> None
     assert lines[1] == "5 of 6 recordings, 10.0 s of sound"
     assert lines[2] == "3 altered copies of each it trains on"
     pieces, steps = takes.training_pieces, takes.steps_per_epoch
-    assert lines[3] == f"an epoch: {pieces} pieces of a second, {steps} steps"
-    assert lines[4] == f"{10 * steps} steps in all at most"
+    assert lines[3] == f"an epoch: about {pieces} pieces of 1 s, {steps} steps"
+    assert lines[4] == f"about {10 * steps} steps in all at most"
     assert all(len(line) <= 45 for line in lines)
 
 

@@ -131,8 +131,11 @@ def test_who_knows_no_folder_yet_is_told_which_keys_find_one(size: tuple[int, in
             await seen.sees("No folder of recordings is known yet")
             assert "a types the path" in seen.text
             assert "t finds one in the tree" in seen.text
-            await seen.press("enter", "d")
             assert seen.known == []
+            for key in ("enter", "d", "l"):
+                await seen.press("ctrl+c")  # which says something else
+                await seen.press(key)
+                await seen.until(lambda: "no folder is known yet; a types the path of one" in seen.status)
 
     asyncio.run(visit())
 
@@ -257,10 +260,12 @@ def test_a_folder_that_is_gone_says_so_and_is_taken_off_the_list_by_a_key(tmp_pa
             await seen.press("enter")
             await seen.until(lambda: f"there is no folder {gone}" in seen.status)
             assert seen.known == ["gone", "here"]
-            await seen.press("d")
-            assert seen.known == ["here"]
-            await seen.press("d")
-            assert seen.known == []
+            await seen.press("d", "n")
+            assert seen.known == ["gone", "here"]
+            await seen.press("d", "y")
+            await seen.until(lambda: seen.known == ["here"])
+            await seen.press("d", "y")
+            await seen.until(lambda: seen.known == [])
 
     asyncio.run(visit())
     assert (here / "a.wav").is_file()
@@ -388,6 +393,45 @@ def test_a_folder_without_recordings_says_what_is_there(tmp_path: Path) -> None:
             await seen.open()
             assert "nothing: 1 file here, none of them named like a recording" in seen.text
             assert "no file here is named like a recording" in seen.text
+            assert "nothing here can be trained on, each file says why" in seen.text
+            assert "enter takes it" not in seen.text
+            await seen.press("enter")
+            await seen.until(lambda: "nothing here can be trained on" in seen.status)
+            await seen.press("escape")
+            await seen.sees("No file in it was named like a recording.")
+            assert seen.pane.corpora.listing.rows.text.splitlines()[1].split()[:2] == ["texts", "0"]
+
+    asyncio.run(visit())
+
+
+def test_the_cursor_stands_on_the_folder_one_comes_from(bells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bells.parent)
+    good(bells.parent / "drones" / "a.wav")
+    later = time.time() + 1000.0  # so that the third is the last one
+    remember(*(Corpus(path=str(bells.parent / name), used=later) for name in ("bells", "zithers")))
+
+    async def visit() -> None:
+        async with visiting() as seen:
+            await seen.until(lambda: seen.known == ["bells", "zithers"])
+            await seen.press("a", *"drones", "enter")
+            await seen.sees("1 recording, 1 used")
+            await seen.press("escape")
+            await seen.sees("Folders of recordings 3 folders")
+            assert seen.known == ["bells", "zithers", "drones"]
+            assert seen.pane.corpora.listing.rows.key == str(bells.parent / "drones")
+
+    asyncio.run(visit())
+
+
+def test_length_rate_channels_and_level_are_there_at_120_columns(tmp_path: Path) -> None:
+    write_recording(tmp_path / "ambi_haunted_hum.flac", sound(441_000, channels=2), 44_100)
+
+    async def visit() -> None:
+        async with visiting(known=tmp_path) as seen:
+            await seen.open()
+            heading, line, *_ = seen.dataset.listing.rows.text.splitlines()
+            assert heading.split() == ["file", "length", "Hz", "ch", "peak", "dB", "problem"]
+            assert line.split()[:5] == ["ambi_haunted_hum.flac", "10.0", "s", "44,100", "stereo"]
 
     asyncio.run(visit())
 

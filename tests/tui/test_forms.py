@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import socket
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from distill_engine import api
-from distill_engine.events import RunStarted, decode, encode
+from distill_engine.events import EpochDone, PreprocessDone, RunStarted, StepDone, decode, encode
 from distill_engine.training.config import TrainingConfig, declarations, get, replaced
 from distill_engine.training.config_file import load_config, save_config
 from distill_tui.drafts import form_files, forms, speeds, stepping, undo
@@ -549,6 +550,32 @@ def test_the_time_is_told_by_the_newest_run_of_the_same_device_and_spectrogram(f
     assert speeds.time_needed(form.config, alike.estimate, known) is None
     assert speeds.time_words(form.config, alike.estimate, known)[0] == "not known yet"
     assert speeds.time_needed(typed(alike, device="cuda").config, alike.estimate, known) is None
+
+
+def test_a_runs_speed_is_its_usual_epochs_whatever_its_last_steps_were() -> None:
+    run = recorded_here("earlier")
+    events = [event for line in run.events_file.read_bytes().splitlines() if (event := decode(line)) is not None]
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    seconds = sorted(now.time - before.time for before, now in itertools.pairwise(epochs))
+    steps = epochs[1].step - epochs[0].step
+    slow = [
+        msgspec.structs.replace(event, pieces_per_second=0.1) if isinstance(event, StepDone) else event
+        for event in events
+    ]
+    run.events_file.write_bytes(b"".join(map(encode, slow)))
+    (known,) = speeds.known_speeds()
+    assert steps * 4 / seconds[-1] <= known.pieces_per_second <= steps * 4 / seconds[0]
+
+
+def test_a_run_in_its_first_epoch_tells_its_speed_since_it_began() -> None:
+    run = recorded_here("earlier")
+    events = [event for line in run.events_file.read_bytes().splitlines() if (event := decode(line)) is not None]
+    first = next(place for place, event in enumerate(events) if isinstance(event, EpochDone))
+    run.events_file.write_bytes(b"".join(map(encode, events[:first])))
+    begun = next(event for event in events if isinstance(event, PreprocessDone))
+    last = [event for event in events[:first] if isinstance(event, StepDone)][-1]
+    (known,) = speeds.known_speeds()
+    assert known.pieces_per_second == pytest.approx(4 * last.step / (last.time - begun.time))
 
 
 def test_among_alike_runs_one_with_the_same_batch_goes_first_and_auto_takes_a_gpu(form: Form) -> None:

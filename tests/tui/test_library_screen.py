@@ -20,6 +20,7 @@ from textual.worker import Worker
 from distill_engine import home
 from distill_engine.library import find_model, list_models
 from distill_tui.app import DistillApp
+from distill_tui.library.model_story import story_of
 from distill_tui.library.shelf import sounds_folder
 from distill_tui.screens.dialogs import Prompt, Question
 from distill_tui.screens.generate_dialog import GenerateDialog
@@ -33,6 +34,7 @@ from distill_tui.widgets.status_line import StatusLine
 from tests.engine.recordings import good
 from tests.recorded_runs import unpacked
 from tests.tui.models_made import SUMMARY, model_id, write_model, write_sounding_model
+from tests.tui.visits import been_everywhere
 
 WIDE, SMALL_SIZE = (120, 36), (80, 24)
 PATIENCE = 60.0
@@ -150,6 +152,19 @@ def test_an_empty_library_says_what_leads_to_a_model(size: tuple[int, int]) -> N
     asyncio.run(visit())
 
 
+def test_keys_for_a_model_say_that_there_is_none() -> None:
+    async def visit() -> None:
+        async with library() as seen:
+            await seen.until(lambda: seen.pane.has_class("-empty"))
+            for key in (*"mtvdresa", "enter"):
+                await seen.press("ctrl+c")  # which says something else
+                await seen.press(key)
+                await seen.until(lambda: "there is no model yet" in seen.status)
+                assert not seen.app.screen.is_modal
+
+    asyncio.run(visit())
+
+
 @pytest.mark.parametrize("size", [WIDE, SMALL_SIZE])
 def test_the_detail_tells_what_the_model_is_and_draws_the_curve_of_its_run(size: tuple[int, int]) -> None:
     async def visit() -> None:
@@ -179,6 +194,18 @@ def test_the_detail_tells_what_the_model_is_and_draws_the_curve_of_its_run(size:
             await seen.until(lambda: "The run that made it is gone" in seen.beside)
             assert not chart.visible
             assert "trained as" not in seen.beside
+
+    asyncio.run(visit())
+
+
+def test_a_story_that_is_still_being_read_when_one_leaves_ends_nothing() -> None:
+    async def visit() -> None:
+        run = unpacked("healthy")
+        write_model("bells", run.info().id[:32])
+        async with library() as seen:
+            assert seen.pane.entry is not None
+            await seen.pane.detail.query("*").remove()
+            await seen.pane.detail.tell(story_of(seen.pane.entry))
 
     asyncio.run(visit())
 
@@ -370,12 +397,8 @@ def test_a_path_that_no_file_can_have_is_told_where_it_was_typed_and_ends_nothin
     async def visit() -> None:
         write_model("rain", "abc1")
         async with library() as seen:
-            await seen.press("e")
-            await seen.until_asked(Prompt)
-            await seen.paste(long)
-            await seen.press("enter")
-            await seen.until(lambda: "too long" in seen.status)
             for key, text, told in (
+                ("e", long, "too long"),
                 ("e", f"{long}/y", "there is no folder"),
                 ("i", long, "too long"),
                 ("i", "~nosuch/x.distill", "there is no file"),
@@ -388,6 +411,47 @@ def test_a_path_that_no_file_can_have_is_told_where_it_was_typed_and_ends_nothin
                 assert seen.app.screen.query_one(Input).value == text
                 await seen.press("escape")
                 await seen.until(lambda: not isinstance(seen.app.screen, Prompt))
+
+    asyncio.run(visit())
+
+
+def test_what_is_typed_while_a_target_is_refused_goes_on_in_its_line(tmp_path: Path) -> None:
+    async def visit() -> None:
+        write_model("rain", "abc1")
+        (tmp_path / "folder.distill").mkdir()
+        (tmp_path / "folder.distill" / "rain.distill").mkdir()
+        async with library() as seen:
+            await seen.press("e")
+            await seen.until_asked(Prompt)
+            for text in ("/proc/rain", str(tmp_path / "folder.distill")):
+                await seen.paste(text)
+                dialog = seen.app.screen
+                await seen.pilot.press("enter", "d", "x")
+                await seen.until(lambda: bool(seen.app.screen.query(".dialog--complaint")))
+                assert seen.app.screen is dialog
+                assert seen.app.screen.query_one(Input).value == f"{text}dx"
+            await seen.paste(str(tmp_path / "folder.distill"))
+            await seen.press("enter")
+            await seen.until(lambda: "is a folder" in seen.asked)
+            await seen.paste("/proc")
+            await seen.press("enter")
+            await seen.until(lambda: "that can't be" in seen.asked)
+
+    asyncio.run(visit())
+
+
+def test_sounds_of_a_model_with_a_long_name_show_the_ends_in_which_they_differ() -> None:
+    name = "a model that was given a name far longer than any list of sounds is wide, for it was fun to do"
+
+    async def visit() -> None:
+        write_model(name, "abc1")
+        for seed in (3, 4):
+            good(sounds_folder(name) / f"{name}-{seed}.wav")
+        async with library() as seen:
+            await seen.press("s")
+            await seen.until(lambda: bool(seen.app.query(SoundsView)))
+            rows = seen.app.query_one(SoundsView).listing.rows
+            await seen.until(lambda: all(f"do-{seed}.wav" in rows.text for seed in (3, 4)))
 
     asyncio.run(visit())
 
@@ -542,7 +606,9 @@ def test_making_sounds_is_cancelled_by_a_key_and_a_refusal_is_told() -> None:
     asyncio.run(visit())
 
 
-def test_a_sound_that_is_there_is_replaced_only_when_agreed() -> None:
+def test_a_sound_that_is_there_is_replaced_only_when_agreed(home: Path) -> None:
+    been_everywhere(home)
+
     async def visit() -> None:
         write_model("rain", "abc1")
         there = good(sounds_folder("rain") / "rain-0.wav")

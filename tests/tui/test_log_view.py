@@ -90,6 +90,11 @@ def test_a_search_goes_up_from_the_end_and_n_and_shift_n_go_on(size: tuple[int, 
             await shown.press("n")
             await shown.until(lambda: "isn't in the log below" in shown.said)
             assert shown.view.has_focus
+            await shown.until(lambda: "> line 7 of the log" in rows(shown))
+            assert "this is the first from its beginning" in shown.said
+            await shown.press("N")
+            await shown.until(lambda: "> line 79 of the log" in rows(shown))
+            assert "isn't in the log above: this is the last" in shown.said
 
     asyncio.run(visit())
 

@@ -47,7 +47,7 @@ def test_what_is_no_longer_to_be_seen_does_not_get_the_focus_back(tmp_path: Path
         await until(pilot, lambda: pane.dataset is not None and app.focused is pane.dataset.listing.rows)
         await pilot.press("2")
         assert pane.dataset is not None
-        pane.dataset.post_message(DatasetView.Left())
+        pane.dataset.post_message(DatasetView.Left(tmp_path / "bells"))
         await until(pilot, lambda: pane.dataset is not None and not pane.dataset.display)
         await pilot.press("1")
         await until(pilot, lambda: app.focused is pane.corpora.listing.rows)

@@ -20,15 +20,25 @@ def folder(tmp_path: Path) -> Path:
 
 def test_only_folders_that_begin_so_are_offered_each_as_it_would_stand_in_the_line(folder: Path) -> None:
     found = completion(f"{folder}/be")
-    assert found.folders == (f"{folder}/bell tower/", f"{folder}/bells/")
+    assert found.candidates == (f"{folder}/bell tower/", f"{folder}/bells/")
     assert found.names == ("bell tower", "bells")
     assert found.certain == f"{folder}/bell"
 
 
 def test_what_no_folder_begins_with_stays_as_it_is(folder: Path) -> None:
     found = completion(f"{folder}/x")
-    assert found.folders == ()
+    assert found.candidates == ()
     assert found.certain == f"{folder}/x"
+
+
+def test_files_of_a_kind_are_offered_behind_the_folders_where_they_are_asked_for(folder: Path) -> None:
+    for name in ("bell.toml", "bells.toml", ".hidden.toml"):
+        (folder / name).touch()
+    found = completion(f"{folder}/bell", ".toml")
+    assert found.names == ("bell tower", "bells", "bell.toml", "bells.toml")
+    assert found.candidates[1:] == (f"{folder}/bells/", f"{folder}/bell.toml", f"{folder}/bells.toml")
+    assert completion(f"{folder}/bells.", ".toml").certain == f"{folder}/bells.toml"
+    assert completion(f"{folder}/bell").names == ("bell tower", "bells")
 
 
 def test_a_folder_that_is_named_tells_what_is_right_in_it(folder: Path) -> None:
@@ -45,8 +55,8 @@ def test_hidden_folders_are_offered_behind_a_dot_only(folder: Path) -> None:
 
 def test_home_stays_a_tilde(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
-    assert completion("~").folders == ("~/",)
-    assert completion("~/D").folders == ("~/Drones/",)
+    assert completion("~").candidates == ("~/",)
+    assert completion("~/D").candidates == ("~/Drones/",)
     assert meant(" ~/Drones/ ") == folder / "Drones"
 
 
@@ -54,8 +64,8 @@ def test_what_begins_with_neither_slash_nor_tilde_lies_below_the_current_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    assert completion("Dr").folders == ("Drones/",)
-    assert completion("bells/l").folders == ("bells/low/",)
+    assert completion("Dr").candidates == ("Drones/",)
+    assert completion("bells/l").candidates == ("bells/low/",)
     assert meant("bells/../Drones") == folder / "Drones"
 
 
@@ -67,7 +77,7 @@ def test_a_name_that_would_change_the_terminal_is_not_offered(folder: Path) -> N
 
 def test_a_folder_that_cannot_be_listed_says_why_and_offers_nothing(folder: Path) -> None:
     assert look_inside(folder / "gone") == Inside(problem="No such file or directory")
-    assert completion(f"{folder}/gone/x").folders == ()
+    assert completion(f"{folder}/gone/x").candidates == ()
 
 
 def test_the_window_of_candidates_holds_the_chosen_one() -> None:
@@ -82,8 +92,8 @@ def test_the_window_of_candidates_holds_the_chosen_one() -> None:
 
 def test_a_name_that_no_folder_can_have_has_nothing_in_it() -> None:
     assert look_inside(Path("a\0b")).problem
-    assert completion("a\0b/").folders == ()
-    assert completion(f"{'x' * 300}/").folders == ()
+    assert completion("a\0b/").candidates == ()
+    assert completion(f"{'x' * 300}/").candidates == ()
 
 
 def test_where_the_folder_one_is_in_is_gone_a_path_stays_as_it_was_typed(
@@ -93,4 +103,4 @@ def test_where_the_folder_one_is_in_is_gone_a_path_stays_as_it_was_typed(
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "here").rmdir()
     assert meant("bells") == Path("bells")
-    assert completion("b").folders == ()
+    assert completion("b").candidates == ()

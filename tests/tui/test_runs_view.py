@@ -241,6 +241,19 @@ def test_where_there_is_no_run_one_is_told_how_to_begin() -> None:
     asyncio.run(visit())
 
 
+def test_where_no_run_matches_the_filter_one_is_told_so_and_esc_shows_all() -> None:
+    async def visit() -> None:
+        async with opened(unpacked("healthy"), "r", RunsView) as shown:
+            await shown.until(lambda: row(shown, "healthy"))
+            await shown.press("/", *"zzz", "enter")
+            assert "nothing matches 'zzz'; esc shows all" in shown.view.listing.rows.text
+            await shown.press("escape")
+            assert row(shown, "healthy")
+            assert shown.view.display
+
+    asyncio.run(visit())
+
+
 def test_in_ascii_nothing_of_it_is_more_than_ascii() -> None:
     async def visit() -> None:
         stopped, _, healthy = several()

@@ -14,6 +14,7 @@ import pytest
 from tests.engine.test_replay import playing
 from tests.recorded_runs import unpacked
 from tests.tui.terminal import DASHBOARD, DEMO, Terminal
+from tests.tui.visits import been_everywhere
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24)])
@@ -100,7 +101,8 @@ def test_output_that_does_not_drain_is_not_piled_up_and_it_says_so() -> None:
         terminal.wait_for("slow link")
 
 
-def test_a_screen_sends_what_differs_and_a_repaint_sends_all() -> None:
+def test_a_screen_sends_what_differs_and_a_repaint_sends_all(home: Path) -> None:
+    been_everywhere(home)
     with Terminal() as terminal:
         terminal.wait_for("q leave")
         for key in "23412341":

@@ -24,6 +24,7 @@ from distill_tui.runs.run_summary import LISTED
 from distill_tui.screens.dialogs import Question
 from distill_tui.screens.runs import RunsView
 from distill_tui.screens.training import TrainingPane
+from distill_tui.widgets.key_line import KeyLine
 from distill_tui.widgets.status_line import StatusLine
 from tests.engine.run_logs import prepared, saved, started, write_log
 from tests.engine.runs import SMALL, write_dataset
@@ -121,6 +122,8 @@ def test_a_run_that_finished_is_shown_as_it_ended(size: tuple[int, int]) -> None
             assert "validation 0.144" in screen.charts[0]
             assert len(screen.charts) == (4 if size[0] == 120 else 2)
             assert "783.2 MB" in screen.pane.charts.tiles.text
+            assert screen.pane.charts.tiles.text.startswith("at its end  cpu ")
+            assert len(screen.pane.charts.tiles.text) <= size[0] - 2
 
     asyncio.run(visit())
 
@@ -312,8 +315,177 @@ def test_an_order_to_a_run_that_is_over_says_what_to_press_instead() -> None:
     async def visit() -> None:
         async with training(unpacked("healthy")) as screen:
             await screen.press("p")
-            assert "R resumes it" in screen.said
+            assert "nothing is left to be paused" in screen.said
+            assert "t in 4 Library trains on from its model" in screen.said
             assert screen.receipt == ""
+        async with training(unpacked("stopped")) as screen:
+            await screen.press("p")
+            assert "R resumes it" in screen.said
+
+    asyncio.run(visit())
+
+
+def test_a_run_that_has_done_all_it_was_meant_to_refuses_to_go_on_and_says_what_is_possible() -> None:
+    run = unpacked("healthy")
+    spaced = RunFolder(run.path.rename(run.path.with_name("two bells")))
+
+    async def visit() -> None:
+        async with training(spaced) as screen:
+            await screen.press("R")
+            await screen.until(lambda: "→ refused" in screen.receipt)
+            told = screen.receipt.replace("\n", " ")
+            assert "distill-engine resume 'two bells' --set max_epochs=N trains on" in told
+            assert "t in 4 Library trains on from its model" in told
+
+    asyncio.run(visit())
+
+
+def test_a_run_whose_folder_is_gone_may_still_train_and_r_says_that_it_cannot_go_on() -> None:
+    run = new_run("bells")
+
+    async def visit() -> None:
+        with Writer(run) as writer:
+            writer.do("start")
+            async with training(run, (80, 24)) as screen:
+                run.path.rename(run.path.with_name("elsewhere"))
+                await screen.until(lambda: "its folder is gone; it may still train" in screen.header)
+                assert "died" not in screen.header
+                assert "R " not in screen.header
+                assert "log" not in screen.header
+                await screen.press("p")
+                assert "its folder is gone; it may still train" in screen.said
+                await screen.press("R")
+                await screen.until(lambda: "→ failed" in screen.receipt)
+                assert "run bells can't go on: its folder is gone" in screen.receipt
+
+    asyncio.run(visit())
+
+
+def test_an_order_that_meets_a_broken_disk_gets_a_receipt_that_says_so() -> None:
+    run = unpacked("healthy")
+
+    async def visit() -> None:
+        async with training(run) as screen:
+            run.lock_file.unlink(missing_ok=True)
+            run.lock_file.symlink_to(run.lock_file)  # to open it is an error that is no missing file
+            screen.pane._order(run, Checkpoint, "checkpoint")
+            await screen.until(lambda: "→ no answer" in screen.receipt)
+            assert "Too many levels of symbolic links" in screen.receipt
+
+    asyncio.run(visit())
+
+
+def test_the_receipt_of_a_run_goes_with_it_and_when_it_goes_on_again() -> None:
+    run = new_run("bells")
+
+    async def visit() -> None:
+        with Writer(run) as writer:
+            writer.do("start")
+            async with training(run) as screen:
+                writer.ask("hear", "done saved at step 8", "finish")
+                await screen.press("w")
+                await screen.until(lambda: "→ done" in screen.receipt and "finished" in screen.header)
+                writer.do("restart 0")
+                await screen.until(lambda: screen.receipt == "")
+                await screen.press("w")
+                await screen.until(lambda: screen.receipt.startswith("checkpoint bells"))
+                screen.app.attach(unpacked("stopped"))
+                await screen.until(lambda: "stopped by anna@box" in screen.header)
+                assert screen.receipt == ""
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_unusual_about_the_charts_is_told_below_them_and_nothing_otherwise(size: tuple[int, int]) -> None:
+    async def visit() -> None:
+        async with training(unpacked("healthy"), size) as screen:
+            line = screen.pane.charts.look_line
+            assert (line.text, line.size.height) == ("", 0)
+            await screen.press("s", "s", "a", "f")
+            assert (line.text, line.size.height) == ("charts smoothed 0.9, log, held", 1)
+            await screen.press("s", "s", "a", "f")
+            assert (line.text, line.size.height) == ("", 0)
+
+    asyncio.run(visit())
+
+
+def test_in_a_small_terminal_curves_keep_their_names() -> None:
+    async def visit() -> None:
+        async with training(unpacked("healthy"), (80, 24)) as screen:
+            for name in ("mag", "freq", "stft"):
+                assert name in screen.charts[1].split("\n")[0]
+
+    asyncio.run(visit())
+
+
+def test_the_key_line_names_only_orders_that_make_sense_now() -> None:
+    run = new_run("bells")
+
+    async def visit() -> None:
+        with Writer(run) as writer:
+            writer.do("start")
+            async with training(run, (160, 36)) as screen:
+                keys = screen.app.query_one(KeyLine)
+                assert " S stop  p pause  l log " in keys.text
+                assert "R resume" not in keys.text
+                writer.do("finish")
+                await screen.until(lambda: "S stop" not in keys.text)
+                assert "p pause" not in keys.text
+                assert "R resume" not in keys.text
+        async with training(unpacked("stopped"), (160, 36)) as screen:
+            assert "R resume" in screen.app.query_one(KeyLine).text
+
+    asyncio.run(visit())
+
+
+def test_a_run_that_is_named_is_shown_by_its_charts_whatever_one_looked_at_last() -> None:
+    notebook = Notebook(home.state_folder())
+    notebook.note(training_view="log")
+    notebook.write()
+
+    async def visit() -> None:
+        async with training(unpacked("healthy")) as screen:
+            assert screen.pane.view == "charts"
+            await screen.pilot.pause(0.3)
+            assert screen.pane.view == "charts"
+
+    asyncio.run(visit())
+
+
+def test_the_run_that_is_chosen_in_the_list_is_shown_by_its_charts_and_so_the_next_time() -> None:
+    run = unpacked("healthy")
+
+    async def visit() -> None:
+        async with training(run) as screen:
+            await screen.press("l")
+            await screen.until(lambda: screen.pane.view == "log")
+            await screen.press("r")
+            await screen.until(lambda: screen.pane.view == "runs" and screen.app.query_one(RunsView).listing.rows.keys)
+            await screen.press("enter")
+            await screen.until(lambda: screen.pane.view == "charts")
+            assert screen.app.memory.training_view == "charts"
+
+    asyncio.run(visit())
+
+
+def test_esc_first_takes_back_a_filter_and_what_is_told_below_follows_the_rows() -> None:
+    async def visit() -> None:
+        async with training(unpacked("healthy")) as screen:
+            rows = screen.pane.charts.events.rows
+            before = rows.keys
+            assert "model" in screen.details
+            await screen.press("left", "G", "/", *"checkpoint", "enter")
+            assert "checkpoints/step-" in screen.details
+            await screen.press("escape")
+            assert rows.keys == before
+            assert screen.pane.chart_view is not None
+            assert screen.pane.chart_view.cursor is not None
+            await screen.press("escape")
+            assert screen.pane.chart_view.cursor is None
+            await screen.press("/", *"zzz", "enter")
+            assert "nothing matches 'zzz'; esc shows all" in screen.events
+            assert screen.details == ""
 
     asyncio.run(visit())
 
@@ -445,6 +617,7 @@ def test_the_machine_is_told_with_its_gpus_as_many_as_fit(size: tuple[int, int],
             async with training(run, size) as screen:
                 await screen.until(lambda: "gpu" in screen.pane.charts.tiles.text)
                 machine, graphics = screen.pane.charts.tiles.text.splitlines()
+                assert machine.startswith("cpu ")
                 assert "3.0 of 10.0 GB" in machine
                 assert "40.0 of 80.0 GB" in graphics
                 assert told in graphics
@@ -500,7 +673,7 @@ def test_a_worker_that_dies_before_it_answers_is_told_in_receipt_and_header() ->
             writer.do("start")
             async with training(run) as screen:
                 writer.ask("hear")
-                await screen.press("y")
+                await screen.press("h")
                 await screen.until(lambda: "→ heard" in screen.receipt)
                 writer.kill()
                 await screen.until(lambda: "→ no answer" in screen.receipt)
@@ -529,7 +702,7 @@ def test_a_real_run_is_stopped_with_a_receipt_and_goes_on(tmp_path: Path) -> Non
             await screen.press("R")
             await screen.until(lambda: "resume bells" in screen.receipt and "→ done" in screen.receipt)
             await screen.until(lambda: "resumed after step" in screen.events)
-            await screen.press("N")
+            await screen.press("X")
             await screen.until(lambda: isinstance(screen.app.screen, Question))
             await screen.press("y")
             await screen.until(lambda: "stop-now bells" in screen.receipt and "→ done" in screen.receipt)
