@@ -64,6 +64,9 @@ if TYPE_CHECKING:
 LEAVE_SECONDS = 2.0
 """How long leaving may wait for what is still at work, such as a scan of a folder that doesn't answer."""
 
+FIRST_SECONDS = 1.5
+"""How long what isn't seen yet may wait for the run that is."""
+
 LEAST_WIDTH, LEAST_HEIGHT = 60, 18
 """Below this size only a line is shown that says so."""
 
@@ -132,7 +135,7 @@ class DistillApp(App[None]):
         pane.display = True
         pane.shown()
         pane.first_focus().focus()
-        self.call_after_refresh(self._settle)
+        self.call_after_refresh(self._settle)  # a worker, so that keys are answered meanwhile
 
     def _first_run(self) -> RunFolder | None:
         """Return the run named at the start, else the newest living one, else the one last watched."""
@@ -149,10 +152,12 @@ class DistillApp(App[None]):
             self.screen_stack[0].query_one(StatusLine).key_pressed()
         await super().on_event(event)
 
+    @work(group="settle")
     async def _settle(self) -> None:
         """Load what the first screen could do without, a piece at a time, keys in between."""
         if self._run_at_first is not None:
             self.attach(self._run_at_first)
+            await self._until_run_is_there()
         for name in PANES:
             await self._mounted_pane(name)
             await asyncio.sleep(0)
@@ -163,6 +168,12 @@ class DistillApp(App[None]):
         if not gc.isenabled():
             gc.freeze()  # what lives as long as the dashboard needn't be looked at again
             gc.enable()
+
+    async def _until_run_is_there(self) -> None:
+        """Let a run's history come before all that one doesn't see yet; a very long one doesn't keep it from coming."""
+        until = time.monotonic() + FIRST_SECONDS
+        while time.monotonic() < until and (self.run_view is None or self.run_view.filling):
+            await asyncio.sleep(0.02)
 
     async def _begin_form(self) -> None:
         """Go on with the draft that was left; only that of no dataset is there at once."""

@@ -120,10 +120,12 @@ class LiveRun:
         return self._view
 
     def _change(self, **changes: object) -> None:
+        was_filling = self._seen.filling
         self._view = replace(self._seen, **changes)  # type: ignore[arg-type]
-        if self._waiting is None:
+        is_whole_now = was_filling and not self._view.filling
+        if self._waiting is None or is_whole_now:
             wait = self._published + self._pace() - time.monotonic()
-            if wait <= 0:
+            if wait <= 0 or is_whole_now:
                 self._publish_now()
             else:
                 self._waiting = asyncio.get_running_loop().call_later(wait, self._publish_now)
