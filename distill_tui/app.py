@@ -117,7 +117,7 @@ class DistillApp(App[None]):
         self._run_at_first = self._first_run()
         living = self._run_at_first is not None and _is_living(self._run_at_first)
         self.pane = "training" if living or self._wished_run else "datasets"
-        yield TopBar(self.pane, demo=self.demo)
+        yield TopBar(self.pane, demo=self.demo, ascii_only=self.ascii_only)
         with Container(id="panes"):
             yield self._made_pane(self.pane)
         yield StatusLine()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from distill_tui.format import Words
-from distill_tui.widgets.line import Lines
+from distill_tui.widgets.line import Lines, fitted
 
 PANES = {"datasets": "Datasets", "config": "Config", "training": "Training", "library": "Library"}
 """The four screens in the order of their keys, and their titles."""
@@ -18,8 +18,9 @@ class TopBar(Lines):
     TopBar { background: $panel; color: $text; }
     """
 
-    def __init__(self, pane: str, *, demo: bool) -> None:
+    def __init__(self, pane: str, *, demo: bool, ascii_only: bool) -> None:
         super().__init__(id="top-bar")
+        self._cut_mark = "~" if ascii_only else "…"
         self._pane = pane
         self._title = " Distill demo " if demo else " Distill "
         self._run: tuple[str, str] = ("", "")
@@ -57,6 +58,8 @@ class TopBar(Lines):
         if room > 4 and (text or link):
             link = link if cell_len(link) <= room else ""
             room -= cell_len(link)
-            text = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
+            if cell_len(text) > room:  # what it does matters more than its name
+                text = text.rpartition(": ")[2]
+                text = fitted(text, min(cell_len(text), room), self._cut_mark)
             words += [(" " * (room - cell_len(text)), ""), (link, "warn"), (text, tone)]
         return [words]

@@ -121,6 +121,16 @@ def _sent(terminal: Terminal, key: str) -> int:
     return terminal.bytes - before
 
 
+def test_with_ascii_nothing_else_reaches_the_terminal_and_the_run_says_what_it_does() -> None:
+    command = [*DEMO[:-1], DEMO[-1].replace("['--demo']", "['--demo', '--ascii']")]
+    with Terminal(command, size=(80, 24)) as terminal:
+        terminal.wait_for("training [0-9]+ %")
+        for key in "v13l2143":
+            terminal.press(key)
+            terminal.settle()
+        assert terminal.raw.isascii()
+
+
 def test_keys_that_come_in_one_packet_act_one_after_the_other() -> None:
     with Terminal() as terminal:
         terminal.wait_for("q leave")
