@@ -65,11 +65,11 @@ def test_a_living_run_is_followed_to_its_end() -> None:
     assert steps == sorted(steps)
 
 
-def test_views_come_no_faster_than_the_pace_but_for_the_first_and_the_last() -> None:
+def test_views_come_no_faster_than_the_pace_but_for_the_first_that_of_the_whole_history_and_the_last() -> None:
     folder = unpacked("healthy")
     with playing(folder, 60):
         views = asyncio.run(views_until(folder, lambda view: view.state.is_over, pace=1000.0))
-    assert [view.state.is_over for view in views] == [False, True]
+    assert [(view.filling, view.state.is_over) for view in views] == [(True, False), (False, False), (False, True)]
 
 
 def test_a_run_that_goes_on_after_its_worker_died_is_followed_again() -> None:
