@@ -121,6 +121,30 @@ class TrainingSummary(Struct, frozen=True, kw_only=True):
     """The run's configuration, as TOML."""
 
 
+class LatentAxis(Struct, frozen=True, kw_only=True):
+    """A direction in latent space along which the encoded corpus spreads, and what it does to the sound.
+
+    A slider at v stands for v standard deviations of the corpus along it.
+    """
+
+    name: str
+    """What a slider is called: a measure, such as "brightness", or "axis 5" where none follows it honestly."""
+
+    direction: tuple[float, ...]
+    """[latent_dim], of unit length and orthogonal to the other axes."""
+
+    deviation: Annotated[float, Meta(gt=0)]
+    """The corpus's standard deviation along it, in latent units."""
+
+    low: Annotated[float, Meta(le=0)]
+    """The lowest slider value at which the sound stays safe."""
+
+    high: Annotated[float, Meta(ge=0)]
+
+    correlation: float = 0.0
+    """How strictly what the axis is named after follows it, from -1 to 1; 0 where it is only numbered."""
+
+
 def new_model_id() -> str:
     """Return a fresh id: 32 hexadecimal digits."""
     return uuid.uuid4().hex
@@ -136,14 +160,25 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     representation: Representation = field(default_factory=Representation)
     normalisation: MagnitudeRange
     training: TrainingSummary = field(default_factory=TrainingSummary)
-    latent_axes: tuple[msgspec.Raw, ...] = ()
-    """What an analysis found, each a JSON value that is passed on as it stands."""
+    latent_mean: tuple[float, ...] = ()
+    """[latent_dim]: the middle of the encoded corpus; empty before an analysis."""
+
+    latent_rest: Annotated[float, Meta(ge=0)] = 1.0
+    """The corpus's standard deviation along a direction orthogonal to all axes, in latent units."""
+
+    latent_axes: tuple[LatentAxis, ...] = ()
+    """What an analysis found, the widest first; empty before one."""
 
     def __post_init__(self) -> None:
         if self.architecture.n_mels != self.representation.n_mels:
             raise ValueError(
                 f"the network has {self.architecture.n_mels} bands and the spectrogram {self.representation.n_mels}"
             )
+        if (self.latent_axes or self.latent_mean) and len(self.latent_mean) != self.architecture.latent_dim:
+            raise ValueError(f"the middle has {len(self.latent_mean)} numbers, not {self.architecture.latent_dim}")
+        for axis in self.latent_axes:
+            if len(axis.direction) != self.architecture.latent_dim:
+                raise ValueError(f"an axis has {len(axis.direction)} numbers, not {self.architecture.latent_dim}")
 
 
 class _Version(Struct):

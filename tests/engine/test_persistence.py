@@ -20,7 +20,14 @@ import torch
 from torch import Tensor
 
 from distill_engine.errors import ModelFileError, NotFoundError
-from distill_engine.models.model_info import Architecture, Distance, MagnitudeRange, ModelInfo, TrainingSummary
+from distill_engine.models.model_info import (
+    Architecture,
+    Distance,
+    LatentAxis,
+    MagnitudeRange,
+    ModelInfo,
+    TrainingSummary,
+)
 from distill_engine.models.persistence import load_model, save_model, save_model_from_checkpoint
 from distill_engine.models.vae import ConvVAE
 
@@ -106,13 +113,23 @@ def test_a_missing_latent_dim_reads_as_128(tmp_path: Path) -> None:
 
 
 def test_fields_of_later_versions_are_passed_over(saved: Path, tmp_path: Path) -> None:
-    def add(_: dict[str, Tensor], document: dict[str, Any]) -> None:
-        document["mood"] = "calm"
-        document["latent_axes"] = [{"name": "bright", "direction": [1.0, 0.0, 0.5]}]
+    loaded = load_model(_rewritten(saved, tmp_path / "a.distill", _set("mood", to="calm")))
+    assert loaded.info == load_model(saved).info
 
-    loaded = load_model(_rewritten(saved, tmp_path / "a.distill", add))
-    save_model(tmp_path / "b.distill", loaded.model, loaded.info)
-    assert _document(tmp_path / "b.distill")["latent_axes"] == [{"name": "bright", "direction": [1.0, 0.0, 0.5]}]
+
+def test_latent_axes_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    model = _model()
+    axis = LatentAxis(
+        name="brightness",
+        direction=(1.0,) + (0.0,) * (model.latent_dim - 1),
+        deviation=0.5,
+        low=-2.0,
+        high=3.0,
+        correlation=0.9,
+    )
+    info = _info(latent_mean=(0.25,) * model.latent_dim, latent_axes=(axis,))
+    save_model(tmp_path / "a.distill", model, info)
+    assert load_model(tmp_path / "a.distill").info == info
 
 
 def _set(*keys: str, to: object) -> Callable[[dict[str, Tensor], dict[str, Any]], None]:
@@ -122,6 +139,20 @@ def _set(*keys: str, to: object) -> Callable[[dict[str, Tensor], dict[str, Any]]
         document[keys[-1]] = to
 
     return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("latent_axes", to=[{"name": "bright", "direction": [1.0], "deviation": 1.0, "low": -1.0, "high": 1.0}]),
+        _set("latent_mean", to=[0.0]),
+    ],
+)
+def test_axes_of_another_latent_space_are_refused(
+    saved: Path, tmp_path: Path, change: Callable[[dict[str, Tensor], dict[str, Any]], None]
+) -> None:
+    with pytest.raises(ModelFileError):
+        load_model(_rewritten(saved, tmp_path / "a.distill", change))
 
 
 def _tensor(name: str, value: Tensor | None) -> Callable[[dict[str, Tensor], dict[str, Any]], None]:
