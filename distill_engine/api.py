@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from distill_engine.atomic import write_bytes
     from distill_engine.audio.io import WRITABLE_FORMATS, looks_like_recording
     from distill_engine.audio.pictures import MelPicture, WaveformPicture, mel_picture, waveform_picture
+    from distill_engine.audio.tags import read_tags
     from distill_engine.client import command, follow, start_run, start_worker
+    from distill_engine.corpus_additions import add_to_corpus
     from distill_engine.datasets import Recording, Scan, scan
     from distill_engine.demo_recordings import write_recordings
     from distill_engine.errors import ConfigError, DistillError, NotFoundError, StopRequestedError
@@ -28,15 +30,23 @@ if TYPE_CHECKING:
         RunPaused,
         RunRestarted,
         RunStopped,
+        StepDone,
         Stop,
         StopNow,
         SystemSample,
         Unpause,
     )
-    from distill_engine.generation_limits import LARGEST_SEED, LONGEST_SECONDS, MOST_SOUNDS, SHORTEST_SECONDS
+    from distill_engine.generation_limits import (
+        LARGEST_SEED,
+        LONGEST_SECONDS,
+        MOST_SOUNDS,
+        SHORTEST_SECONDS,
+        USUAL_EVOLUTION,
+    )
     from distill_engine.home import cache_folder, config_folder, data_folder, models_folder, runs_folder, state_folder
     from distill_engine.library import LibraryEntry, delete, export, export_target, import_model, list_models, rename
     from distill_engine.login_manager import login_manager_ends_processes
+    from distill_engine.models.model_info import ModelInfo
     from distill_engine.names import checked_name
     from distill_engine.replay import read_recorded, write_beginning
     from distill_engine.run_epochs import RunEpochs, run_epochs
@@ -47,7 +57,16 @@ if TYPE_CHECKING:
     from distill_engine.run_state import RunState, fold
     from distill_engine.run_words import ago, best_loss, change_in_percent, phase_in_words, seconds_left, when_in_words
     from distill_engine.service_client import Service
-    from distill_engine.service_messages import AugmentedPictures, Generate, Generated, Progress
+    from distill_engine.service_messages import (
+        AugmentedPictures,
+        Compare,
+        Explore,
+        Generate,
+        Generated,
+        Progress,
+        Steering,
+    )
+    from distill_engine.slider_presets import SliderPreset, delete_preset, load_presets, save_preset
     from distill_engine.start import Plan, Wishes, dictated_by, estimate_for, plan_run, prepare_to_resume
     from distill_engine.training.config import (
         Declaration,
@@ -75,7 +94,9 @@ _ROOMS = {
     "atomic": ("write_bytes",),
     "audio.io": ("WRITABLE_FORMATS", "looks_like_recording"),
     "audio.pictures": ("MelPicture", "WaveformPicture", "mel_picture", "waveform_picture"),
+    "audio.tags": ("read_tags",),
     "client": ("command", "follow", "start_run", "start_worker"),
+    "corpus_additions": ("add_to_corpus",),
     "datasets": ("Recording", "Scan", "scan"),
     "demo_recordings": ("write_recordings",),
     "errors": ("ConfigError", "DistillError", "NotFoundError", "StopRequestedError"),
@@ -94,15 +115,17 @@ _ROOMS = {
         "RunPaused",
         "RunRestarted",
         "RunStopped",
+        "StepDone",
         "Stop",
         "StopNow",
         "SystemSample",
         "Unpause",
     ),
-    "generation_limits": ("LARGEST_SEED", "LONGEST_SECONDS", "MOST_SOUNDS", "SHORTEST_SECONDS"),
+    "generation_limits": ("LARGEST_SEED", "LONGEST_SECONDS", "MOST_SOUNDS", "SHORTEST_SECONDS", "USUAL_EVOLUTION"),
     "home": ("cache_folder", "config_folder", "data_folder", "models_folder", "runs_folder", "state_folder"),
     "library": ("LibraryEntry", "delete", "export", "export_target", "import_model", "list_models", "rename"),
     "login_manager": ("login_manager_ends_processes",),
+    "models.model_info": ("ModelInfo",),
     "names": ("checked_name",),
     "replay": ("read_recorded", "write_beginning"),
     "run_epochs": ("RunEpochs", "run_epochs"),
@@ -113,7 +136,8 @@ _ROOMS = {
     "run_state": ("RunState", "fold"),
     "run_words": ("ago", "best_loss", "change_in_percent", "phase_in_words", "seconds_left", "when_in_words"),
     "service_client": ("Service",),
-    "service_messages": ("AugmentedPictures", "Generate", "Generated", "Progress"),
+    "service_messages": ("AugmentedPictures", "Compare", "Explore", "Generate", "Generated", "Progress", "Steering"),
+    "slider_presets": ("SliderPreset", "delete_preset", "load_presets", "save_preset"),
     "start": ("Plan", "Wishes", "dictated_by", "estimate_for", "plan_run", "prepare_to_resume"),
     "training.config": ("Declaration", "TrainingConfig", "Value", "checked_value", "declarations", "get", "replaced"),
     "training.config_file": (
@@ -138,16 +162,19 @@ __all__ = [
     "MOST_SOUNDS",
     "PRESETS",
     "SHORTEST_SECONDS",
+    "USUAL_EVOLUTION",
     "WRITABLE_FORMATS",
     "AnyCommand",
     "AugmentedPictures",
     "Checkpoint",
     "CommandAnswered",
+    "Compare",
     "ConfigError",
     "Declaration",
     "DistillError",
     "EpochDone",
     "Estimate",
+    "Explore",
     "Generate",
     "Generated",
     "GpuSample",
@@ -155,6 +182,7 @@ __all__ = [
     "History",
     "LibraryEntry",
     "MelPicture",
+    "ModelInfo",
     "NotFoundError",
     "Pause",
     "Plan",
@@ -175,6 +203,9 @@ __all__ = [
     "Scan",
     "Service",
     "SettingsFile",
+    "SliderPreset",
+    "Steering",
+    "StepDone",
     "Stop",
     "StopNow",
     "StopRequestedError",
@@ -185,6 +216,7 @@ __all__ = [
     "Value",
     "WaveformPicture",
     "Wishes",
+    "add_to_corpus",
     "ago",
     "best_loss",
     "cache_folder",
@@ -199,6 +231,7 @@ __all__ = [
     "data_folder",
     "declarations",
     "delete",
+    "delete_preset",
     "dictated_by",
     "duration",
     "estimate_for",
@@ -215,6 +248,7 @@ __all__ = [
     "list_models",
     "list_runs",
     "load_config",
+    "load_presets",
     "lock_holder",
     "login_manager_ends_processes",
     "looks_like_recording",
@@ -228,12 +262,14 @@ __all__ = [
     "preset_config",
     "read_recorded",
     "read_settings",
+    "read_tags",
     "remove_run",
     "rename",
     "replaced",
     "run_epochs",
     "runs_folder",
     "save_config",
+    "save_preset",
     "scan",
     "seconds_left",
     "shown",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
 from distill_engine.library import LibraryEntry
-from distill_engine.models.model_info import Distance, ModelInfo
+from distill_engine.models.model_info import Distance, LatentAxis, ModelInfo
 from distill_engine.words import columns, counted, duration, shown, size
 
+_AXIS_HEADINGS = ("slider", "correlation", "spread", "safe range")
 _HEADINGS = ("name", "id", "recordings", "epochs", "distance", "size", "saved")
 
 
@@ -36,9 +38,38 @@ def details(entry: LibraryEntry) -> str:
         ("distance", _distance(info.training.preview)),
         ("least possible", _distance(info.training.floor)),
         ("latent", f"{info.architecture.latent_dim} dimensions for a second of sound"),
+        ("sliders", _sliders(info) or f"none yet: distill-engine analyze {shlex.quote(shown(entry.name))} finds them"),
         ("finished", info.training.finished or "unknown"),
     ]
     return "\n".join(f"{name + ':':17}{value}" for name, value in facts)
+
+
+def axes_table(axes: Sequence[LatentAxis]) -> str:
+    """Return a model's axes as aligned columns under their headings: how well each does what it says, and how far."""
+    if not axes:
+        return "no axes: the recordings show no spread"
+    return "\n".join(columns([_AXIS_HEADINGS, *map(_axis_row, axes)]))
+
+
+def axes_in_words(names: Sequence[str]) -> str:
+    """Return what an analysis found in a few words, such as "sliders for brightness and loudness, and 14 numbered"."""
+    named = [name for name in names if not name.startswith("axis ")]
+    others = len(names) - len(named)
+    if not named:
+        return counted(others, "numbered slider") if others else "no sliders"
+    told = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+    return f"sliders for {told}" + (f", and {others} numbered" if others else "")
+
+
+def _axis_row(axis: LatentAxis) -> tuple[str, ...]:
+    follows = f"{axis.correlation:.2f}" if axis.is_named else ""
+    return (axis.name, follows, f"{axis.deviation:.3g}", f"{axis.low:+g} to {axis.high:+g}")
+
+
+def _sliders(info: ModelInfo) -> str:
+    named = [f"{axis.name} {axis.low:+g} to {axis.high:+g}" for axis in info.latent_axes if axis.is_named]
+    others = len(info.latent_axes) - len(named)
+    return "; ".join([*([", ".join(named)] if named else []), *([f"{others} numbered"] if others else [])])
 
 
 def _row(entry: LibraryEntry) -> tuple[str, ...]:

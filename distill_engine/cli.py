@@ -13,7 +13,7 @@ import sys
 
 import click
 
-from distill_engine.commands import machine, models, runs, sound, training
+from distill_engine.commands import analysis, machine, models, runs, sound, training
 from distill_engine.commands.shared import say
 from distill_engine.errors import DistillError, StopRequestedError
 from distill_engine.threads import let_threads_sleep
@@ -49,6 +49,7 @@ for _command in (
     models.model,
     sound.generate,
     sound.roundtrip,
+    analysis.analyze,
     machine.cache,
     machine.bench,
     machine.doctor,

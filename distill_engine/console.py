@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol, TextIO
 
+from distill_engine.catalogue import axes_in_words
 from distill_engine.errors import ConfigError
 from distill_engine.events import (
     CheckpointSaved,
     CommandAnswered,
     EpochDone,
     Event,
+    ModelAnalysed,
     PreprocessDone,
     PreprocessProgress,
     PreviewSaved,
@@ -30,6 +32,7 @@ from distill_engine.events import (
     RunStopped,
     RunUnpaused,
     StepDone,
+    VerdictReached,
     WarningRaised,
     encode,
 )
@@ -269,14 +272,19 @@ def most_seconds(folder: RunFolder) -> float:
         return 0.0
 
 
-@contextlib.contextmanager
-def scanning() -> Iterator[Callable[[int, int, str], None]]:
+def scanning() -> contextlib.AbstractContextManager[Callable[[int, int, str], None]]:
     """Yield what draws the progress of a scan on the terminal, or nothing where there is none."""
+    return drawn_progress("scanning")
+
+
+@contextlib.contextmanager
+def drawn_progress(stage: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield what draws how far work is, outside a run: how much is done, of how much, and what is under way."""
     terminal = Terminal(sys.stderr) if sys.stderr.isatty() else None
 
     def on_progress(done: int, total: int, name: str) -> None:
         if terminal:
-            terminal.show(PreprocessProgress(stage="scanning", done=done, total=total, file=name))
+            terminal.show(PreprocessProgress(stage=stage, done=done, total=total, file=name))
 
     try:
         yield on_progress
@@ -315,6 +323,11 @@ def _(event: PreprocessDone) -> list[str]:
 
 
 @in_words.register
+def _(event: VerdictReached) -> list[str]:
+    return ["; ".join(part for part in (f"verdict: {event.words}", event.suggestion) if part)]
+
+
+@in_words.register
 def _(event: CheckpointSaved) -> list[str]:
     return [f"saved {event.path}, {size(event.bytes)}"]
 
@@ -325,6 +338,11 @@ def _(event: PreviewSaved) -> list[str]:
         return [f"preview in {event.path}"]
     least = f"{event.floor_lsd:.1f} dB is the least possible"
     return [f"preview in {event.path}: {event.lsd:.1f} dB from the recordings; {least}"]
+
+
+@in_words.register
+def _(event: ModelAnalysed) -> list[str]:
+    return [f"the model has {axes_in_words(event.axes)}"]
 
 
 @in_words.register

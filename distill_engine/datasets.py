@@ -192,6 +192,7 @@ def _plain_recording(recording: Recording) -> dict[str, object]:
         "peak_db": recording.peak_db,
         "rms_db": recording.rms_db,
         "digest": recording.digest,
+        "generated": recording.generated,
     }
 
 

@@ -99,7 +99,14 @@ class StepDone(Event, frozen=True, kw_only=True):
 
 
 class EpochDone(Event, frozen=True, kw_only=True):
-    """An epoch is over. Losses use the final KL weight, so that epochs compare; null where there is no validation."""
+    """An epoch is over. Losses use the final KL weight, so that epochs compare; null where there is no validation.
+
+    What follows `seconds_left` may be null. `learning_rate` is its last step's; `skipped_steps` weren't finite and left
+    out; `waiting` is the share of its time that steps waited for their pieces. The rest is measured on the validation,
+    or on some training pieces where there is none: a dimension of the latent is active where the variance of its mean
+    over the pieces is above 0.01 (Burda et al. 2015, arXiv 1509.00519), and `output_spread` is how unlike each other
+    the reconstructions are, by the magnitudes' standard deviation over the pieces, with that of the pieces as 1.
+    """
 
     epoch: int
     step: int
@@ -115,6 +122,27 @@ class EpochDone(Event, frozen=True, kw_only=True):
     validation_kl: float | None
     best: bool
     seconds_left: float
+    learning_rate: float | None = None
+    skipped_steps: int | None = None
+    waiting: float | None = None
+    active_dimensions: int | None = None
+    latent_dimensions: int | None = None
+    output_spread: float | None = None
+
+
+class VerdictReached(Event, frozen=True, kw_only=True):
+    """What the curves up to an epoch come to, where that changed or was told long ago.
+
+    `kind` is early, learning, flat, overfitting, collapsing or diverging; `words` are one sentence, `evidence` the
+    numbers behind it, `suggestion` what to do.
+    """
+
+    epoch: int
+    step: int
+    kind: str
+    words: str
+    evidence: str
+    suggestion: str
 
 
 class CheckpointSaved(Event, frozen=True, kw_only=True):
@@ -124,6 +152,13 @@ class CheckpointSaved(Event, frozen=True, kw_only=True):
     epoch: int
     path: str
     bytes: int
+
+
+class SoundLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """How loud a sound is: its highest peak, 1 for full scale, and its root mean square in dB of full scale."""
+
+    peak: float
+    rms: float
 
 
 class HeardRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +176,8 @@ class HeardRecording(msgspec.Struct, frozen=True, kw_only=True):
     floor_lsd: float
     floor_sc: float
     floor_band: float
+    original_level: SoundLevel | None = None
+    reconstruction_level: SoundLevel | None = None
 
 
 class PreviewSaved(Event, frozen=True, kw_only=True):
@@ -161,6 +198,17 @@ class PreviewSaved(Event, frozen=True, kw_only=True):
     floor_lsd: float | None
     floor_sc: float | None
     floor_band: float | None
+    sample_levels: list[SoundLevel] = []
+
+
+class ModelAnalysed(Event, frozen=True, kw_only=True):
+    """The run's model has got its latent axes; `axes` are their names, those after what one hears before the numbered.
+
+    `model` is the path of the `.distill` file.
+    """
+
+    model: str
+    axes: list[str]
 
 
 class WarningRaised(Event, frozen=True, kw_only=True):
@@ -269,8 +317,10 @@ AnyEvent = (
     | PreprocessDone
     | StepDone
     | EpochDone
+    | VerdictReached
     | CheckpointSaved
     | PreviewSaved
+    | ModelAnalysed
     | WarningRaised
     | SystemSample
     | CommandAnswered

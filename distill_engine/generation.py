@@ -1,106 +1,228 @@
-"""A model and some numbers become sound: reconstructions of a spectrogram, and new sound from the prior.
+"""A model and some numbers become sound: reconstructions of a spectrogram, and new sound of any length.
 
-A model knows pieces of a second. Longer sound is made of pieces that overlap by half and are faded into each other *as
-spectrograms*; the waveform is synthesised once, over all of it, so there is no seam to hear.
+A model knows pieces of a second. Longer sound is decoded from a path through latent space (`latent_path`) and joined
+*as spectrograms* (`joining`); the waveform is synthesised once, over all of it, so there is no seam to hear.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from distill_engine.audio.spectrogram import Normalisation, synthesise
+from distill_engine.audio.spectrogram import Normalisation, analyse, synthesise
+from distill_engine.audio.waveform import load_waveform
+from distill_engine.errors import StopRequestedError, UsageError
+from distill_engine.generation_limits import USUAL_EVOLUTION
+from distill_engine.joining import Layout, agreeing, faded_together, lay_out
+from distill_engine.latent_path import Cloud, Route, latent_path
+from distill_engine.models.persistence import LoadedModel
 from distill_engine.models.vae import ConvVAE
+from distill_engine.sliders import check_sliders
 from distill_engine.training.config import ComplexSpectrogramConfig
+from distill_engine.words import shown
 
-PIECES_PER_ANCHOR = 4
-"""Generated sound travels from one drawn latent to the next in this many half-overlapping pieces, two seconds."""
+REFINING_STEPS = 20
+"""Of latents that stand for a recording's sound; see `refined`."""
 
 _BATCH = 64
-_FRAMES_AT_ONCE = 4096
+_LEARNING_RATE, _LAST_SHARE = 0.2, 0.2
+_FREQUENCY_WEIGHT = 0.25
+_HEARD = 1e-3
+"""Of its peak: where a recording is first heard."""
+
+ShouldStop = Callable[[], bool]
 
 
-@torch.inference_mode()
-def reconstruct(model: ConvVAE, spectrogram: Tensor, normalisation: Normalisation) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a sound should be."""
+
+    seconds: float = 4.0
+    seed: int = 0
+    sliders: Mapping[str, float] = field(default_factory=dict)
+    """Values by the axes' names, in standard deviations of the corpus."""
+
+    evolution: float = USUAL_EVOLUTION
+    """From 0, still, to 1, restless: how far and how fast the sound wanders."""
+
+    start: Path | None = None
+    """A recording to begin from: the first second that is heard of it."""
+
+    end: Path | None = None
+    """A recording to go to, likewise."""
+
+
+def generate(
+    loaded: LoadedModel,
+    wish: Wish,
+    should_stop: ShouldStop = lambda: False,
+    on_seconds: Callable[[float], object] = lambda _done: None,
+) -> Tensor:
+    """Make a sound: mono [round(seconds * 48000)], the same for the same wish.
+
+    A second of sound takes 0.3 MB of memory while it is made, with the usual spectrogram. `on_seconds` is told how much
+    of it is done. Raises as `spectrogram_of` does.
+    """
+    config = loaded.spectrogram
+    spectrogram = spectrogram_of(loaded, wish, should_stop)
+
+    def go_on(samples: int) -> None:
+        if should_stop():
+            raise StopRequestedError
+        on_seconds(samples / config.sample_rate)
+
+    return synthesise(spectrogram, config, _samples(wish.seconds, config), wish.seed, go_on).cpu()
+
+
+@torch.no_grad()
+def spectrogram_of(loaded: LoadedModel, wish: Wish, should_stop: ShouldStop = lambda: False) -> Tensor:
+    """Return the raw spectrogram [2, n_mels, frames] that `generate` would synthesise.
+
+    Raises:
+        UsageError: the model has no such slider, or a recording has nothing to hear.
+        DistillError: a recording can't be read.
+        StopRequestedError: `should_stop()`, asked after each minute or less, said yes.
+    """
+    check_sliders(loaded.info, wish.sliders)
+    route = Route(
+        seconds=wish.seconds,
+        seed=wish.seed,
+        evolution=wish.evolution,
+        start=None if wish.start is None else latent_of(loaded, wish.start),
+        end=None if wish.end is None else latent_of(loaded, wish.end),
+    )
+    moved = _moved(loaded, wish.sliders)
+    return _along(
+        loaded.model, loaded.normalisation, loaded.spectrogram, Cloud.of(loaded.info), route, moved, should_stop
+    )
+
+
+@torch.no_grad()
+def sample(
+    model: ConvVAE,
+    normalisation: Normalisation,
+    config: ComplexSpectrogramConfig,
+    cloud: Cloud,
+    *,
+    seconds: float,
+    seed: int,
+) -> Tensor:
+    """Make a sound of the usual evolution from `cloud`: of a model that has no file yet."""
+    route = Route(seconds=seconds, seed=seed, evolution=USUAL_EVOLUTION)
+    still = torch.zeros(model.latent_dim)
+    raw = _along(model, normalisation, config, cloud, route, still, lambda: False)
+    return synthesise(raw, config, _samples(seconds, config), seed).cpu()
+
+
+@torch.no_grad()
+def latent_of(loaded: LoadedModel, recording: Path) -> Tensor:
+    """Return the latent [latent_dim] of the first second that is heard of a recording, refined.
+
+    Raises:
+        UsageError: nothing is to be heard in it.
+        DistillError: it can't be read.
+    """
+    config, length = loaded.spectrogram, loaded.model.time_frames
+    waveform = load_waveform(recording)
+    heard = (waveform.abs() > _HEARD * waveform.abs().max()).nonzero() if len(waveform) else waveform
+    if not len(heard):
+        raise UsageError(f"nothing is to be heard in {shown(recording.name)}", "name a recording with sound in it")
+    first = int(heard[0])
+    second = waveform[first : first + length * config.hop_length]
+    piece = _padded(loaded.normalisation.normalise(analyse(second, config)), length)[None, ..., :length]
+    return refined(loaded.model, loaded.model.encode(piece)[0], piece, REFINING_STEPS)[0]
+
+
+@torch.no_grad()
+def reconstruct(model: ConvVAE, spectrogram: Tensor, normalisation: Normalisation, refining_steps: int = 0) -> Tensor:
     """Send a raw spectrogram [2, n_mels, frames] of any length through the model; return one of the same shape.
 
-    The model must be evaluating: in training it leaves activations out at random.
+    Pieces overlap by half. With `refining_steps` it isn't what the encoder says of them that is decoded, but what
+    `refined` makes of it. The model must be evaluating: in training it leaves activations out at random.
     """
     assert not model.training
     frames, length = spectrogram.shape[-1], model.time_frames
-    hop, count = _layout(length, frames)
-    padded = torch.nn.functional.pad(normalisation.normalise(spectrogram), (0, (count - 1) * hop + length - frames))
-    pieces = padded.unfold(-1, length, hop).permute(2, 0, 1, 3)
-    made = (piece for batch in pieces.split(_BATCH) for piece in model(batch.contiguous())[0].float())
-    return _denormalised(faded_together(made, hop, count)[..., :frames], normalisation)
-
-
-@torch.inference_mode()
-def generate(
-    model: ConvVAE, normalisation: Normalisation, config: ComplexSpectrogramConfig, *, seconds: float, seed: int
-) -> Tensor:
-    """Draw a path from the prior and return its sound: mono [round(seconds * 48000)], the same for the same seed.
-
-    The model must be evaluating. A second of sound takes 0.3 MB of memory while it is made, with the usual spectrogram.
-    """
-    assert not model.training
-    samples = round(seconds * config.sample_rate)
-    frames = samples // config.hop_length + 1
-    hop, count = _layout(model.time_frames, frames)
-    device = next(model.parameters()).device
-    path = latent_path(count, model.latent_dim, seed).to(device)
-    made = (piece for batch in path.split(_BATCH) for piece in model.decode(batch).float())
-    raw = _denormalised(faded_together(made, hop, count)[..., :frames], normalisation)
-    return synthesise(raw, config, samples, seed).cpu()
-
-
-def _layout(length: int, frames: int) -> tuple[int, int]:
-    """Return how far apart pieces of `length` frames begin, and how many of them cover `frames`."""
     hop = length // 2
-    return hop, 1 + max(0, math.ceil((frames - length) / hop))
+    count = 1 + max(0, math.ceil((frames - length) / hop))
+    padded = _padded(normalisation.normalise(spectrogram), (count - 1) * hop + length)
+    pieces = padded.unfold(-1, length, hop).permute(2, 0, 1, 3)
+
+    def made() -> Iterator[Tensor]:
+        for batch in pieces.split(_BATCH):
+            latents = refined(model, model.encode(batch.contiguous())[0], batch, refining_steps)
+            yield from normalisation.denormalise(model.decode(latents).float())
+
+    return faded_together(made(), range(0, count * hop, hop), frames)
 
 
-def _denormalised(spectrogram: Tensor, normalisation: Normalisation) -> Tensor:
-    """Turn normalised [2, n_mels, frames] raw in its place, part by part: it may be an hour's."""
-    for part in spectrogram.split(_FRAMES_AT_ONCE, dim=-1):
-        part.copy_(normalisation.denormalise(part))
-    return spectrogram
+def refined(model: ConvVAE, latents: Tensor, pieces: Tensor, steps: int) -> Tensor:
+    """Move latents [n, latent_dim] by so many steps of Adam until they decode nearer to normalised `pieces`.
 
-
-def latent_path(count: int, latent_dim: int, seed: int) -> Tensor:
-    """Return `count` latents [count, latent_dim] on a path through draws from the standard normal.
-
-    Between two draws the path is a spherical interpolation (Shoemake 1985): a straight line would pass nearer to zero
-    than nearly all draws lie, where a model makes an average of everything.
+    The encoder's guess is where an optimiser begins, not where it ends (semi-amortised inference, Kim et al. 2018,
+    arXiv 1802.02550). What is made smaller is the error in magnitude, and that in frequency where there is power.
     """
-    generator = torch.Generator().manual_seed(seed)
-    anchors = torch.randn(1 + math.ceil((count - 1) / PIECES_PER_ANCHOR) + 1, latent_dim, generator=generator)
-    places = torch.arange(count, dtype=torch.float32) / PIECES_PER_ANCHOR
-    index = places.long()
-    fraction = (places - index)[:, None]
-    start, end = anchors[index], anchors[index + 1]
-    cosine = torch.nn.functional.cosine_similarity(start, end, dim=-1)[:, None].clamp(-0.9999, 0.9999)
-    angle = torch.arccos(cosine)
-    return (torch.sin((1 - fraction) * angle) * start + torch.sin(fraction * angle) * end) / torch.sin(angle)
+    if not steps:
+        return latents
+    latents, amplitude = latents.detach().clone().requires_grad_(), pieces[:, 0]
+    optimizer = torch.optim.Adam([latents], lr=_LEARNING_RATE)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = _LEARNING_RATE * (1 - (1 - _LAST_SHARE) * step / steps)
+        with torch.enable_grad():
+            error = (model.decode(latents).float() - pieces).abs()
+            loss = error[:, 0].mean((1, 2)) + _FREQUENCY_WEIGHT * (amplitude * error[:, 1]).mean((1, 2))
+            (latents.grad,) = torch.autograd.grad(loss.sum(), latents)
+        optimizer.step()
+    return latents.detach()
 
 
-def faded_together(pieces: Iterable[Tensor], hop: int, count: int) -> Tensor:
-    """Join `count` pieces [2, n_mels, length], each starting `hop` after the one before, by linear fades.
+def layout_of(model: ConvVAE, config: ComplexSpectrogramConfig, seconds: float, seed: int) -> Layout:
+    """Return where the pieces of a sound of so many seconds lie, whatever they are."""
+    return lay_out(model.time_frames, _samples(seconds, config) // config.hop_length + 1, seed)
 
-    Returns:
-        [2, n_mels, (count - 1) * hop + length]; every frame is a weighted mean of the pieces that cover it.
-    """
-    joined = fade = weight = torch.empty(0)
-    for number, piece in enumerate(pieces):
-        if not number:
-            channels, bands, length = piece.shape
-            fade = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).to(piece)
-            joined = piece.new_zeros(channels, bands, (count - 1) * hop + length)
-            weight = piece.new_zeros(joined.shape[-1])
-        place = slice(number * hop, number * hop + len(fade))
-        joined[..., place] += fade * piece
-        weight[place] += fade
-    return joined.div_(weight)
+
+def _along(
+    model: ConvVAE,
+    normalisation: Normalisation,
+    config: ComplexSpectrogramConfig,
+    cloud: Cloud,
+    route: Route,
+    moved: Tensor,
+    should_stop: ShouldStop,
+) -> Tensor:
+    """Return the raw spectrogram [2, n_mels, frames] of a route, each of its latents moved by `moved` [latent_dim]."""
+    assert not model.training
+    layout = layout_of(model, config, route.seconds, route.seed)
+    generator = torch.Generator().manual_seed(route.seed)
+    times = torch.tensor(layout.starts) * (config.hop_length / config.sample_rate)
+    latents = latent_path(cloud, route, times.clamp(max=route.seconds)) + moved
+    device = next(model.parameters()).device
+
+    def made() -> Iterator[Tensor]:
+        for batch in latents.to(device).split(_BATCH):
+            if should_stop():
+                raise StopRequestedError
+            yield from normalisation.denormalise(model.decode(batch).float())
+
+    return faded_together(agreeing(made(), layout, generator), layout.starts, layout.frames)
+
+
+def _moved(loaded: LoadedModel, sliders: Mapping[str, float]) -> Tensor:
+    """Return by how much [latent_dim] the sliders move a latent."""
+    moved = torch.zeros(loaded.model.latent_dim)
+    for axis in loaded.info.latent_axes:
+        moved += sliders.get(axis.name, 0.0) * axis.deviation * torch.tensor(axis.direction)
+    return moved
+
+
+def _samples(seconds: float, config: ComplexSpectrogramConfig) -> int:
+    return round(seconds * config.sample_rate)
+
+
+def _padded(normalised: Tensor, frames: int) -> Tensor:
+    """Return at least so many frames of a normalised spectrogram, silence after what there is."""
+    return torch.nn.functional.pad(normalised, (0, max(0, frames - normalised.shape[-1])))

@@ -8,3 +8,6 @@ LONGEST_SECONDS = 3600.0
 
 MOST_SOUNDS = 1000
 LARGEST_SEED = 2**32 - 1
+
+USUAL_EVOLUTION = 0.5
+"""From 0, a sound that stays where it begins, to 1, one that is somewhere else each second."""

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import torch
+
 from distill_engine.audio.io import WRITABLE_FORMATS, write_recording
+from distill_engine.audio.level import CEILING_DB, made_safe
+from distill_engine.audio.loudness import loudness_db
 from distill_engine.audio.spectrogram import analyse, synthesise
-from distill_engine.audio.waveform import load_waveform
+from distill_engine.audio.tags import SoundTags
+from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform, resampled
 from distill_engine.errors import UsageError
-from distill_engine.generation import generate, reconstruct
+from distill_engine.generation import REFINING_STEPS, ShouldStop, Wish, generate, reconstruct
+from distill_engine.generation_limits import USUAL_EVOLUTION
 from distill_engine.library import LibraryEntry
-from distill_engine.models.persistence import load_model
+from distill_engine.models.model_info import ModelInfo
+from distill_engine.models.persistence import LoadedModel, load_model
+from distill_engine.sliders import beyond_safe, check_sliders
 from distill_engine.training.config import ComplexSpectrogramConfig
 from distill_engine.words import shown
+
+Samples = npt.NDArray[np.float32]
+
+_SUBTYPES = {
+    ("wav", 16): "PCM_16",
+    ("wav", 24): "PCM_24",
+    ("wav", 32): "FLOAT",
+    ("flac", 16): "PCM_16",
+    ("flac", 24): "PCM_24",
+}
+_HIGHEST_RATE = {"mp3": 48_000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend:
+    """Another model whose sound is mixed in."""
+
+    entry: LibraryEntry
+    share: float
+    """Of the power, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,37 +62,176 @@ class Request:
     duration: float = 4.0
     seed: int = 0
     count: int = 1
+    sliders: Mapping[str, float] = field(default_factory=dict)
+    evolution: float = USUAL_EVOLUTION
+    start: Path | None = None
+    """A recording to begin from."""
+
+    end: Path | None = None
+    """A recording to go to."""
+
+    blend: Blend | None = None
+    preset: str = ""
+    """What the settings are called, for the tags."""
+
     out: Path | None = None
     file_format: str | None = None
+    bits: int | None = None
+    """Of a sample in WAV (16, 24, 32 for floating point) and FLAC (16, 24); by default 32 and 24."""
+
+    rate: int = SAMPLE_RATE
     overwrite: bool = False
 
 
-def render(entry: LibraryEntry, request: Request) -> Iterator[Path]:
+OnProgress = Callable[[int, int, str], None]
+"""Told how many seconds of a sound are done, of how many, and its file's name."""
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[OnProgress]:
+    yield lambda _done, _total, _name: None
+
+
+def render(
+    entry: LibraryEntry,
+    request: Request,
+    say: Callable[[str], object] = lambda _words: None,
+    *,
+    showing: Callable[[], AbstractContextManager[OnProgress]] = _unseen,
+    should_stop: ShouldStop = lambda: False,
+) -> Iterator[Path]:
     """Write the sounds one after another, yielding each path once it is whole.
 
+    `say` is told what a person should know; `showing` is entered while a sound is made. A sound whose peak is over
+    -1 dBFS is turned down to it, whatever the format; none is turned up.
+
     Raises:
-        ModelFileError: the model can't be read.
-        UsageError: `out` is one file for several sounds, or of a format that isn't known, or a file is there already.
+        ModelFileError: a model can't be read.
+        UsageError: `out` is one file for several sounds, or of a format that isn't known, or a file is there already;
+            or a slider isn't there, or the format hasn't got such samples.
+        StopRequestedError: `should_stop()` said yes; what is written by then stays.
     """
     targets = _targets(entry.name, request)
+    _check_format(targets[0].suffix[1:].lower(), request)
     _check_free(targets, request)
-    loaded = load_model(entry.path)
+    voices = _voices(entry, request)
+    for voice in voices:
+        for words in beyond_safe(voice.info, voice.sliders):
+            say(words)
     for number, path in enumerate(targets):
-        waveform = generate(
-            loaded.model,
-            loaded.normalisation,
-            loaded.spectrogram,
-            seconds=request.duration,
-            seed=request.seed + number,
-        )
-        write_recording(path, waveform.numpy(), loaded.spectrogram.sample_rate, path.suffix[1:].lower())
+        seed = request.seed + number
+        with showing() as on_progress:
+            sound = _mixed(voices, request, seed, should_stop, functools.partial(_show, on_progress, request, path))
+        sound = _at_rate(sound, request.rate)
+        if over := made_safe(sound):
+            say(f"{shown(path.name)} was turned down by {over:.1f} dB, so that its peak stays at {CEILING_DB:g} dBFS")
+        kind = path.suffix[1:].lower()
+        subtype = _SUBTYPES.get((kind, request.bits or 0), "")
+        write_recording(path, sound, request.rate, kind, subtype, _tags(entry, request, seed))
         yield path
+
+
+def _show(on_progress: OnProgress, request: Request, path: Path, seconds: float) -> None:
+    on_progress(round(seconds), max(1, round(request.duration)), shown(path.name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Voice:
+    """A model that sounds, and how it does."""
+
+    loaded: LoadedModel
+    share: float
+    sliders: Mapping[str, float]
+    """Those of the request that it has."""
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.loaded.info
+
+
+def _voices(entry: LibraryEntry, request: Request) -> list[_Voice]:
+    """Load the models: two where one is mixed in. A slider moves those of them that have it."""
+    loaded = load_model(entry.path)
+    if request.blend is None:
+        check_sliders(loaded.info, request.sliders, entry.name)
+        return [_Voice(loaded=loaded, share=1.0, sliders=request.sliders)]
+    other = load_model(request.blend.entry.path)
+    names = {axis.name for model in (loaded, other) for axis in model.info.latent_axes}
+    unknown = {name: value for name, value in request.sliders.items() if name not in names}
+    check_sliders(loaded.info, unknown, entry.name)
+    shares = (1.0 - request.blend.share, request.blend.share)
+    return [
+        _Voice(loaded=model, share=share, sliders=_known_to(model.info, request.sliders))
+        for model, share in zip((loaded, other), shares, strict=True)
+    ]
+
+
+def _known_to(info: ModelInfo, sliders: Mapping[str, float]) -> Mapping[str, float]:
+    known = {axis.name for axis in info.latent_axes}
+    return {name: value for name, value in sliders.items() if name in known}
+
+
+def _mixed(
+    voices: list[_Voice],
+    request: Request,
+    seed: int,
+    should_stop: ShouldStop,
+    on_seconds: Callable[[float], object],
+) -> Samples:
+    """Return what all voices together sound like: each as loud as the first, their powers in the shares asked for.
+
+    Latent spaces of two models have nothing to do with each other, so nothing is mixed but sound.
+    """
+    sounds = [generate(voice.loaded, _wish(voice, request, seed), should_stop, on_seconds).numpy() for voice in voices]
+    if len(sounds) == 1:
+        return sounds[0]  # an hour has no room for copies
+    loudness = [loudness_db(sound, SAMPLE_RATE) for sound in sounds]
+    mixed = np.zeros_like(sounds[0])
+    for voice, sound, level in zip(voices, sounds, loudness, strict=True):
+        match = 10 ** ((loudness[0] - level) / 20) if math.isfinite(loudness[0] - level) else 1.0
+        mixed += np.float32(math.sqrt(voice.share) * match) * sound
+    return mixed
+
+
+def _wish(voice: _Voice, request: Request, seed: int) -> Wish:
+    return Wish(
+        seconds=request.duration,
+        seed=seed,
+        sliders=voice.sliders,
+        evolution=request.evolution,
+        start=request.start,
+        end=request.end,
+    )
+
+
+def _at_rate(sound: Samples, rate: int) -> Samples:
+    if rate == SAMPLE_RATE:
+        return sound
+    seconds = torch.from_numpy(sound).split(SAMPLE_RATE)
+    at_rate: Samples = torch.cat(list(resampled(seconds, Fraction(SAMPLE_RATE, rate)))).numpy()
+    return at_rate
+
+
+def _tags(entry: LibraryEntry, request: Request, seed: int) -> SoundTags:
+    return SoundTags(
+        model=entry.name,
+        model_id=entry.id,
+        seed=seed,
+        seconds=request.duration,
+        sliders=request.sliders,
+        evolution=request.evolution,
+        start=shown(request.start.name) if request.start else "",
+        end=shown(request.end.name) if request.end else "",
+        preset=request.preset,
+        blend={request.blend.entry.name: request.blend.share} if request.blend else {},
+    )
 
 
 def round_trip(source: Path, target: Path, entry: LibraryEntry | None) -> None:
     """Write `source`, mixed to mono at 48 kHz, as it comes back from the representation, and from a model if named.
 
-    `target` becomes a float WAV with as many samples as `source` has at 48 kHz.
+    `target` becomes a float WAV with as many samples as `source` has at 48 kHz. What a model makes of it is the best
+    that its decoder comes to in a few steps from the encoder's guess (`generation.refined`).
 
     Raises:
         UsageError: `source` is no file; or `target` isn't named as a WAV file, or is `source` itself.
@@ -80,7 +254,7 @@ def round_trip(source: Path, target: Path, entry: LibraryEntry | None) -> None:
     else:
         loaded = load_model(entry.path)
         config = loaded.spectrogram
-        spectrogram = reconstruct(loaded.model, analyse(waveform, config), loaded.normalisation)
+        spectrogram = reconstruct(loaded.model, analyse(waveform, config), loaded.normalisation, REFINING_STEPS)
     write_recording(target, synthesise(spectrogram, config, len(waveform)).numpy(), config.sample_rate, "wav")
 
 
@@ -93,6 +267,15 @@ def _targets(name: str, request: Request) -> list[Path]:
     folder = out or Path()
     suffix = f".{request.file_format or 'wav'}"
     return [folder / f"{name}-{request.seed + number}{suffix}" for number in range(request.count)]
+
+
+def _check_format(kind: str, request: Request) -> None:
+    depths = [bits for known, bits in _SUBTYPES if known == kind]
+    if request.bits and request.bits not in depths:
+        hint = f"--bits is one of {', '.join(map(str, depths))}" if depths else "--bits is for wav and flac"
+        raise UsageError(f"{kind} files have no samples of {request.bits} bits", hint)
+    if request.rate > _HIGHEST_RATE.get(kind, request.rate):
+        raise UsageError(f"{kind} files can't have {request.rate} Hz", f"{_HIGHEST_RATE[kind]} Hz is the most")
 
 
 def _check_free(targets: list[Path], request: Request) -> None:

@@ -31,6 +31,7 @@ from distill_engine.events import (
     RunUnpaused,
     StepDone,
     SystemSample,
+    VerdictReached,
     WarningRaised,
 )
 from distill_engine.run_state import Warned
@@ -210,6 +211,7 @@ class History:
         """What `SystemSample` tells of one GPU each, by its index, row for row with `samples`."""
         self.previews: list[PreviewSaved] = []
         self.checkpoints: list[CheckpointSaved] = []
+        self.verdicts: list[VerdictReached] = []
         self.warnings: list[Warned] = []
         self.pauses: list[RunPaused | RunUnpaused] = []
         self.answers: list[Answered] = []
@@ -241,6 +243,7 @@ class History:
             table.cut(int(np.searchsorted(table.column("step"), from_step, side="right")))
         self.previews = [one for one in self.previews if one.step <= from_step]
         self.checkpoints = [one for one in self.checkpoints if one.step <= from_step]
+        self.verdicts = [one for one in self.verdicts if one.step <= from_step]
         self.warnings = [one for one in self.warnings if one.step <= from_step]
         self.pauses = [one for one in self.pauses if one.step <= from_step]
         self._step = min(self._step, from_step)
@@ -256,16 +259,22 @@ class History:
                 self.previews.append(event)
             case CheckpointSaved():
                 self.checkpoints.append(event)
+            case VerdictReached():
+                self.verdicts.append(event)
             case WarningRaised():
                 self.warnings.append(Warned(event=event, step=self._step))
             case CommandAnswered():
                 self.answers.append(Answered(event=event, step=self._step))
             case RunPaused() | RunUnpaused():
                 self.pauses.append(event)
-            case RunRestarted():
-                self.restarts.append(event)
-            case RunStopped() | RunFinished() | RunFailed():
-                self.endings.append(event)
+            case RunRestarted() | RunStopped() | RunFinished() | RunFailed():
+                self._note_stretch(event)
+
+    def _note_stretch(self, event: RunRestarted | RunStopped | RunFinished | RunFailed) -> None:
+        if isinstance(event, RunRestarted):
+            self.restarts.append(event)
+        else:
+            self.endings.append(event)
 
     def _extend(self, rows: _Rows) -> None:
         self.steps.extend(rows.steps)

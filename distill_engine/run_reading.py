@@ -29,6 +29,7 @@ from distill_engine.events import (
     RunFinished,
     RunRestarted,
     StepDone,
+    VerdictReached,
     decode,
 )
 from distill_engine.run_folder import RunFolder, RunInfo, lock_holder
@@ -245,7 +246,9 @@ def _recent(descriptor: int, reach: float = math.inf) -> Iterator[AnyEvent]:
             match event:
                 case None:
                     continue
-                case StepDone() | EpochDone() | CheckpointSaved() | PreviewSaved() if event.step > limit:
+                case StepDone() | EpochDone() | VerdictReached() | CheckpointSaved() | PreviewSaved() if (
+                    event.step > limit
+                ):
                     continue
                 case RunRestarted():
                     limit = min(limit, event.from_step)

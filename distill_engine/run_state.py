@@ -32,6 +32,7 @@ from distill_engine.events import (
     RunUnpaused,
     StepDone,
     SystemSample,
+    VerdictReached,
     WarningRaised,
 )
 
@@ -103,6 +104,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     last_preview: PreviewSaved | None = None
     last_sample: SystemSample | None = None
     last_restart: RunRestarted | None = None
+    verdict: VerdictReached | None = None
+    """What the curves came to last."""
     pause: RunPaused | None = None
     """Why it is paused; None while it isn't."""
     ending: RunStopped | RunFinished | RunFailed | None = None
@@ -233,6 +236,11 @@ def _(event: EpochDone, state: RunState) -> RunState:
 
 
 @_after.register
+def _(event: VerdictReached, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time, verdict=event)
+
+
+@_after.register
 def _(event: CheckpointSaved, state: RunState) -> RunState:
     saved = replace(state, seq=event.seq, time=event.time, step=event.step, epoch=event.epoch, last_checkpoint=event)
     earlier = [one for one in state.at_checkpoints if one.step < event.step][1 - CHECKPOINTS_REMEMBERED :]
@@ -339,6 +347,7 @@ def _taken_back(state: RunState, from_step: int) -> RunState:
         last_epoch=last_epoch,
         last_checkpoint=_not_later(from_step, state.last_checkpoint, base.last_checkpoint),
         last_preview=_not_later(from_step, state.last_preview, base.last_preview),
+        verdict=_not_later(from_step, state.verdict, base.verdict),
         warnings=(*base.warnings, *warned_since)[-WARNINGS_KEPT:],
         warnings_raised=base.warnings_raised + len(warned_since),
         at_checkpoints=kept,

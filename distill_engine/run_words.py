@@ -12,7 +12,16 @@ from pathlib import PurePath
 
 import msgspec
 
-from distill_engine.events import PreviewSaved, RunFailed, RunFinished, RunStopped, SkippedFile, WarningRaised
+from distill_engine.events import (
+    EpochDone,
+    PreviewSaved,
+    RunFailed,
+    RunFinished,
+    RunStopped,
+    SkippedFile,
+    VerdictReached,
+    WarningRaised,
+)
 from distill_engine.run_reading import Reading
 from distill_engine.run_state import RunState
 from distill_engine.words import columns, counted, duration, shown, size
@@ -56,6 +65,11 @@ class RunDescription(RunRow, frozen=True, kw_only=True):
     train_loss: float | None
     validation_loss: float | None
     best_epoch: int | None
+    verdict: VerdictReached | None
+    """Whether it has trained enough, as its curves told last."""
+
+    active_dimensions: int | None
+    latent_dimensions: int | None
     restarts: int
     found: int | None
     used: int | None
@@ -107,6 +121,9 @@ def description(reading: Reading, now: float) -> RunDescription:
         train_loss=epoch.train_loss if epoch else None,
         validation_loss=epoch.validation_loss if epoch else None,
         best_epoch=state.best.epoch if state.best else None,
+        verdict=state.verdict,
+        active_dimensions=epoch.active_dimensions if epoch else None,
+        latent_dimensions=epoch.latent_dimensions if epoch else None,
         restarts=state.restarts,
         found=prepared.found if prepared else None,
         used=prepared.used if prepared else None,
@@ -129,11 +146,20 @@ def table(readings: Sequence[Reading], now: float) -> str:
 
 
 def story(reading: Reading, now: float) -> str:
-    """Return a run in sentences: how far, how good, what was saved and wrong, what changed since yesterday, what next.
+    """Return a run in sentences: how far, how good, whether enough, what was saved and wrong, what changed, what next.
 
     `reading.before` must be the state of a day before `now`.
     """
-    parts = (_about, _how_far, _how_good, _what_was_saved, _what_was_wrong, _what_changed, _what_next)
+    parts = (
+        _about,
+        _how_far,
+        _how_good,
+        _whether_enough,
+        _what_was_saved,
+        _what_was_wrong,
+        _what_changed,
+        _what_next,
+    )
     return "\n".join(sentence for part in parts for sentence in part(reading, now))
 
 
@@ -257,6 +283,17 @@ def _how_good(reading: Reading, now: float) -> Iterator[str]:
             f"At step {preview.step:,} it sounded {preview.lsd:.1f} dB from the recordings; "
             f"{preview.floor_lsd:.1f} dB is the least possible."
         )
+    if epoch is not None and (latent := latent_in_words(epoch)):
+        yield f"{latent}."
+
+
+def _whether_enough(reading: Reading, now: float) -> Iterator[str]:
+    """Tell the verdict on its curves."""
+    del now
+    verdict = reading.state.verdict
+    if verdict is not None:
+        yield f"Verdict after epoch {verdict.epoch:,}: {shown(verdict.words)}."
+        yield from (f"  {shown(text)}" for text in (verdict.evidence, verdict.suggestion) if text)
 
 
 def _best(state: RunState) -> str:
@@ -392,10 +429,11 @@ def _after_the_end(state: RunState, name: str) -> Iterator[str]:
     best, epochs = state.best, state.epoch
     if best is None or not epochs:
         return
-    if best.epoch > 0.9 * epochs:
+    kind = state.verdict.kind if state.verdict else "early"
+    if kind == "learning" or (kind == "early" and best.epoch > 0.9 * epochs):
         longer = f"distill-engine resume {name} --set max_epochs={max(state.max_epochs, epochs) * 2}"
         yield f"It was still getting better at the end: {longer} trains on."
-    elif best.epoch < 0.5 * epochs:
+    elif state.verdict is None and best.epoch < 0.5 * epochs:
         yield "It was best long before the end: more recordings or stronger augmentation help, more epochs don't."
 
 
@@ -458,6 +496,13 @@ def _model_name(state: RunState) -> str:
 
 def _loss(loss: float | None) -> str:
     return "not finite" if loss is None else f"{loss:.4g}"
+
+
+def latent_in_words(epoch: EpochDone) -> str:
+    """Return how much of the latent is in use, such as "97 of 128 latent dimensions are active"; empty if not known."""
+    if epoch.active_dimensions is None or not epoch.latent_dimensions:
+        return ""
+    return f"{epoch.active_dimensions:,} of {counted(epoch.latent_dimensions, 'latent dimension')} are active"
 
 
 def change_in_percent(then: float, now: float) -> str:

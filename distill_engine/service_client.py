@@ -26,11 +26,16 @@ from distill_engine.service_messages import (
     AugmentedPicturesDrawn,
     Cancel,
     Cancelled,
+    Compare,
+    Compared,
+    Explore,
+    Explored,
     Generate,
     Generated,
     Message,
     Progress,
     Refused,
+    Wanted,
     decode_answer,
     encode,
 )
@@ -59,11 +64,15 @@ class Service:
     async def ask(self, request: Generate, on_progress: OnProgress = ...) -> Generated: ...
 
     @overload
+    async def ask(self, request: Explore, on_progress: OnProgress = ...) -> Explored: ...
+
+    @overload
+    async def ask(self, request: Compare, on_progress: OnProgress = ...) -> Compared: ...
+
+    @overload
     async def ask(self, request: AugmentedPictures, on_progress: OnProgress = ...) -> AugmentedPicturesDrawn: ...
 
-    async def ask(
-        self, request: AnyRequest, on_progress: OnProgress = lambda _progress: None
-    ) -> Generated | AugmentedPicturesDrawn:
+    async def ask(self, request: AnyRequest, on_progress: OnProgress = lambda _progress: None) -> Wanted:
         """Return what was asked for. Several may wait; they are answered one after another, in the order asked.
 
         A task that is cancelled while it waits gives the request up; sounds that are written by then stay.
@@ -104,7 +113,7 @@ class _Helper:
     def ended(self) -> bool:
         return self._process.returncode is not None or self._listening.done()
 
-    async def ask(self, request: AnyRequest, on_progress: OnProgress) -> Generated | AugmentedPicturesDrawn:
+    async def ask(self, request: AnyRequest, on_progress: OnProgress) -> Wanted:
         number = next(self._ids)
         future: asyncio.Future[AnyAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future, on_progress

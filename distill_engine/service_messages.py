@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from distill_engine.audio.pictures import MelPicture, WaveformPicture
+from distill_engine.generation_limits import USUAL_EVOLUTION
 from distill_engine.training.config import AugmentationConfig
 
 
@@ -25,6 +26,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", eq=Fa
     """What all have: the id of the request that it is or belongs to, which `Service` sets."""
 
     id: int = 0
+
+
+class Steering(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sound is made with, but for its model, its length and what is done with it; as in `generation.Wish`."""
+
+    seed: int = 0
+    sliders: dict[str, float] = {}
+    """By the axis' name, in standard deviations of the corpus."""
+    evolution: float = USUAL_EVOLUTION
+    """From 0, still, to 1, restless."""
 
 
 class Generate(Message, frozen=True, kw_only=True):
@@ -44,6 +55,13 @@ class Generate(Message, frozen=True, kw_only=True):
     format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
     overwrite: bool = False
     """Whether files that are there already are replaced; else they are a refusal."""
+    sliders: dict[str, float] = {}
+    """As in `Steering`."""
+    evolution: float = USUAL_EVOLUTION
+    preset: str = ""
+    """The name of the preset that these settings are, for the files' tags."""
+    name: str = ""
+    """What a single sound's file is called instead, without its suffix."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds > 0 and self.count >= 1):
@@ -54,6 +72,50 @@ class Generated(Message, frozen=True, kw_only=True):
     """The sounds that a `Generate` made."""
 
     paths: list[Path]
+
+
+class Explore(Message, frozen=True, kw_only=True):
+    """Draw the spectrogram that a model makes of some settings; nothing is synthesised, so it is there at once.
+
+    ValueError for a length that isn't above 0 or no room to draw in.
+    """
+
+    model: Path
+    """A `.distill` file; it stays loaded for the next question."""
+    steering: Steering
+    seconds: float
+    columns: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds > 0 and min(self.columns, self.rows) >= 1):
+            raise ValueError(f"{self.seconds} seconds can't be drawn on {self.columns} columns and {self.rows} rows")
+
+
+class Explored(Message, frozen=True, kw_only=True):
+    """The picture that an `Explore` asked for."""
+
+    mel: MelPicture
+
+
+class Compare(Message, frozen=True, kw_only=True):
+    """Make two sounds that are to be told apart by ear alone: `A.wav` and `B.wav` in `folder`, equally loud.
+
+    Nothing in either file says what made it. Which is which is for the front end to know.
+    """
+
+    model: Path
+    folder: Path
+    a: Steering
+    b: Steering
+    seconds: float
+
+
+class Compared(Message, frozen=True, kw_only=True):
+    """The files that a `Compare` made."""
+
+    a: Path
+    b: Path
 
 
 class AugmentedPictures(Message, frozen=True, kw_only=True):
@@ -115,8 +177,9 @@ class Cancelled(Message, frozen=True, kw_only=True):
     """The last word of a request that was given up."""
 
 
-AnyRequest = Generate | AugmentedPictures
-AnyAnswer = Generated | AugmentedPicturesDrawn | Refused | Cancelled
+AnyRequest = Generate | Explore | Compare | AugmentedPictures
+Wanted = Generated | Explored | Compared | AugmentedPicturesDrawn
+AnyAnswer = Wanted | Refused | Cancelled
 
 
 def encode(message: Message) -> bytes:

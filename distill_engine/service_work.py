@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,18 +10,28 @@ import torch
 from torch import Tensor
 
 from distill_engine.audio.augmentation import CopyParameters, augment, draw_copies
-from distill_engine.audio.pictures import pictures_of
+from distill_engine.audio.io import write_recording
+from distill_engine.audio.loudness import equally_loud
+from distill_engine.audio.pictures import picture_of_spectrogram, pictures_of
 from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
 from distill_engine.errors import StopRequestedError, UsageError
+from distill_engine.generation import Wish, generate, spectrogram_of
 from distill_engine.library import find_model
+from distill_engine.models.persistence import LoadedModel, load_model
 from distill_engine.rendering import Request, render
 from distill_engine.service_messages import (
     AnyRequest,
     AugmentedPictures,
     AugmentedPicturesDrawn,
+    Compare,
+    Compared,
+    Explore,
+    Explored,
     Generate,
     Generated,
     Progress,
+    Steering,
+    Wanted,
 )
 from distill_engine.training.config import NOISE_OFF_DB
 from distill_engine.words import counted, shown
@@ -28,9 +39,7 @@ from distill_engine.words import counted, shown
 ShouldStop = Callable[[], bool]
 
 
-def answer(
-    request: AnyRequest, report: Callable[[Progress], None], should_stop: ShouldStop
-) -> Generated | AugmentedPicturesDrawn:
+def answer(request: AnyRequest, report: Callable[[Progress], None], should_stop: ShouldStop) -> Wanted:
     """Do what is asked, and return what came of it.
 
     Raises:
@@ -40,6 +49,10 @@ def answer(
     match request:
         case Generate():
             return _generate(request, report, should_stop)
+        case Explore():
+            return _explore(request, should_stop)
+        case Compare():
+            return _compare(request, report, should_stop)
         case AugmentedPictures():
             return _draw(request, should_stop)
 
@@ -49,18 +62,60 @@ def _generate(request: Generate, report: Callable[[Progress], None], should_stop
         duration=request.seconds,
         seed=request.seed,
         count=request.count,
-        out=request.folder,
+        out=request.folder / f"{request.name}.{request.format}" if request.name else request.folder,
         file_format=request.format,
         overwrite=request.overwrite,
+        sliders=request.sliders,
+        evolution=request.evolution,
+        preset=request.preset,
     )
     paths: list[Path] = []
-    sounds = render(find_model(str(request.model)), wanted)
+    sounds = render(find_model(str(request.model)), wanted, should_stop=should_stop)
     request.folder.mkdir(parents=True, exist_ok=True)  # else a name with a dot in it would be taken for a file's
     for number in range(request.count):
         _heed(should_stop)
         report(Progress(words=f"sound {number + 1} of {request.count}", done=number, total=request.count))
         paths.append(next(sounds))
     return Generated(paths=paths)
+
+
+def _explore(request: Explore, should_stop: ShouldStop) -> Explored:
+    loaded = _loaded(request.model)
+    spectrogram = spectrogram_of(loaded, _wish(request.steering, request.seconds), should_stop)
+    mel = picture_of_spectrogram(spectrogram[0].numpy(), request.seconds, request.columns, request.rows)
+    return Explored(mel=mel)
+
+
+def _compare(request: Compare, report: Callable[[Progress], None], should_stop: ShouldStop) -> Compared:
+    """Make both sounds before either is written: no time of a file may tell one from the other."""
+    loaded = _loaded(request.model)
+    sounds = []
+    for number, steering in enumerate((request.a, request.b)):
+        _heed(should_stop)
+        report(Progress(words=f"sound {number + 1} of 2", done=number, total=2))
+        sounds.append(generate(loaded, _wish(steering, request.seconds), should_stop).numpy())
+    rate = loaded.spectrogram.sample_rate
+    made = Compared(a=request.folder / "A.wav", b=request.folder / "B.wav")
+    request.folder.mkdir(parents=True, exist_ok=True)
+    for path, sound in zip((made.a, made.b), equally_loud(sounds, rate), strict=True):
+        write_recording(path, sound, rate, "wav")
+    return made
+
+
+def _wish(steering: Steering, seconds: float) -> Wish:
+    return Wish(seconds=seconds, seed=steering.seed, sliders=steering.sliders, evolution=steering.evolution)
+
+
+def _loaded(path: Path) -> LoadedModel:
+    """Return a model that stays loaded until others were asked for or its file is another."""
+    path = find_model(str(path)).path
+    status = path.stat()
+    return _kept(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept(path: Path, _modified: int, _size: int) -> LoadedModel:
+    return load_model(path)
 
 
 def _draw(request: AugmentedPictures, should_stop: ShouldStop) -> AugmentedPicturesDrawn:

@@ -17,8 +17,9 @@ def split_recordings(
 
     Equal files stay together. About `val_fraction` of the distinct files go to validation: at least one and never
     all, but none where `val_fraction` is 0 or there are fewer than two. Which ones depends on seed and content alone.
+    What a model generated is trained on like the rest, but it doesn't count here and nothing is judged by it.
     """
-    digests = {recording.digest for recording in recordings}
+    digests = {recording.digest for recording in recordings if not recording.generated}
     if val_fraction == 0 or len(digests) < 2:
         return tuple(recordings), ()
     wanted = min(max(round(len(digests) * val_fraction), 1), len(digests) - 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
 import threading
 import traceback
@@ -18,12 +19,14 @@ import msgspec
 import torch
 
 from distill_engine import atomic, home
+from distill_engine.axes import give_axes
 from distill_engine.control import Control
 from distill_engine.datasets import Scan, scan
 from distill_engine.errors import DatasetError, DistillError, DivergedError, StopRequestedError
 from distill_engine.events import (
     PROTOCOL,
     Event,
+    ModelAnalysed,
     PreprocessProgress,
     RunFailed,
     RunFinished,
@@ -36,7 +39,9 @@ from distill_engine.events import (
 from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import load_model, save_model_from_checkpoint
+from distill_engine.run_epochs import run_epochs
 from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands
+from distill_engine.run_watch import RunWatch
 from distill_engine.sampling import sampled
 from distill_engine.training import checkpoint
 from distill_engine.training.config import TrainingConfig
@@ -46,13 +51,16 @@ from distill_engine.training.loop import Outcome, Start, train
 from distill_engine.training.run import in_run
 from distill_engine.training.state import Progress
 from distill_engine.versions import versions
-from distill_engine.words import encodable
+from distill_engine.words import encodable, shown
 
 ENDINGS = {
     "epochs": "all epochs done",
     "minutes": "max_minutes reached",
     "early": "validation no longer improved",
 }
+
+LEAST_SECONDS = 120.0
+"""A model that trained for less makes no sound worth half a minute of analysis; `analyze` does it all the same."""
 
 Report = Callable[[Event], None]
 Ending = RunStopped | RunFinished | RunFailed
@@ -64,13 +72,15 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]
     """Train a run whose lock this process holds, showing each event; return the exit status and how it ended."""
     _log_to(folder.worker_log)
     log = EventLog(folder)
+    restarted = log.last_seq > 0
+    watch = RunWatch(run_epochs(folder).done if restarted else ())
     one_at_a_time = threading.Lock()  # samples come from a thread of their own
 
     def report(event: Event) -> None:
         with one_at_a_time:
-            show(log.append(event))
+            for told in watch.told(event):
+                show(log.append(told))
 
-    restarted = log.last_seq > 0
     control = Control(folder, report, restarted=restarted)
     try:
         with control.heeding_signals():
@@ -134,6 +144,14 @@ def _train(folder: RunFolder, control: Control, restarted: bool, report: Report)
     except StopRequestedError:
         saved = start.resume.path if start.resume else None
         outcome = Outcome(ending="stopped", progress=so_far, checkpoint=saved, order=control.stopping)
+    ending = _left(info, outcome, control)
+    if ending.model and outcome.progress.seconds >= LEAST_SECONDS:
+        analyse(Path(ending.model), Path(info.dataset), config, report, control.stop_waits)
+    return ending
+
+
+def _left(info: RunInfo, outcome: Outcome, control: Control) -> RunStopped | RunFinished:
+    """Keep what the run's end promises, and return its last event."""
     if outcome.ending == "stopped" or outcome.checkpoint is None:
         return _stopped(info, outcome, control)
     return RunFinished(
@@ -144,6 +162,33 @@ def _train(folder: RunFolder, control: Control, restarted: bool, report: Report)
         best_epoch=outcome.progress.best_epoch,
         best_loss=outcome.progress.best_loss,
     )
+
+
+def analyse(
+    model: Path, dataset: Path, config: TrainingConfig, report: Report, should_stop: Callable[[], bool]
+) -> None:
+    """Give the run's model its axes; what goes wrong, or a yes of `should_stop`, is a warning, for the model is kept.
+
+    An order to stop has been answered by now, and its model is there: it takes another one to end the analysis.
+    """
+    try:
+        recordings = scan(dataset, cache=home.cache_folder(), should_stop=should_stop)
+        info = give_axes(model, recordings, config, should_stop=should_stop)
+    except Exception as error:  # a model without axes is still a model
+        told = error.message if isinstance(error, DistillError) else "it was asked to end first"
+        if not isinstance(error, DistillError | StopRequestedError):
+            _log.error(traceback.format_exc())
+            told = _in_words(error)[0]
+        report(
+            WarningRaised(
+                kind="analysis",
+                message="the model has no latent axes yet",
+                evidence=told,
+                suggestion=f"distill-engine analyze {shlex.quote(shown(model.stem))} finds them",
+            )
+        )
+        return
+    report(ModelAnalysed(model=str(model), axes=[axis.name for axis in info.latent_axes]))
 
 
 def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:

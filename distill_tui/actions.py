@@ -25,6 +25,10 @@ PLACES = {
     "runs": "Runs",
     "library": "Library",
     "sounds": "Sounds",
+    "explore": "Explore",
+    "sliders": "Sliders",
+    "presets": "Presets",
+    "vote": "Blind vote",
     "listing": "Lists",
 }
 """The widgets that have actions, by their `PLACE`, and what a person calls them."""
@@ -38,6 +42,8 @@ WITHIN = {
     "previews": "training",
     "runs": "training",
     "sounds": "library",
+    "explore": "library",
+    "sliders": "library",
 }
 """In which screen a place lies: there the keys of both work, the inner place's first."""
 
@@ -58,7 +64,8 @@ ABOUT = {
     "datasets": "Folders of recordings. Add one, look at what is in it, and take it for the next run.",
     "config": "The settings of the next run. Edit them in place; the right side says what they will take.",
     "training": "A run as it goes. Leaving the dashboard never ends it; stop asks it to save and end.",
-    "library": "The models you kept. Listen, generate, rename, export, or train on from one.",
+    "library": "The models you kept. Listen, explore, generate, rename, export, or train on from one.",
+    "explore": "A model's sliders. The picture is the sound they make; make it, compare it, keep it as a preset.",
 }
 """What a screen is for, in a sentence or two: the beginning of its help."""
 
@@ -151,6 +158,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("folders.hidden", "full_stop", "hidden", "Show hidden folders too, or no longer."),
     # Library: the models, and the sounds that were made of one.
     _action("library.generate", "m", "make sounds", "Generate new sounds from the model."),
+    _action("library.explore", "p", "explore", "Play with the model's sliders and see at once what they do."),
     _action("library.sounds", "s", "sounds", "Show the sounds that were made of the model."),
     _action("library.train_on", "t", "train on", "Let the next run go on from the model's weights."),
     _action("library.rename", "r", "rename", "Give the model another name."),
@@ -165,6 +173,43 @@ ACTIONS: tuple[Action, ...] = (
     _action("library.back", "escape", "back", "Go back to the models; stops generating from there.", in_key_line=False),
     _action("sounds.copy_play", "y", "copy: play", "Copy the line that plays the sound on your own machine."),
     _action("sounds.copy_fetch", "Y", "copy: fetch", "Copy the line that fetches the sound to your own machine."),
+    _action("sounds.mark", "space", "mark", "Mark a sound, to add several at once.", in_key_line=False),
+    _action(
+        "sounds.add", "a", "add to folder", "Copy the marked sounds, or this one, into a known folder of recordings."
+    ),
+    # Exploring a model: its sliders, and what is done with what they stand at.
+    _action("explore.more", "right l", "more", "Move the slider up by a step."),
+    _action("explore.less", "left h", "less", "Move the slider down by a step."),
+    _action("explore.finely_more", "L shift+right", "finely", "Move the slider up by a small step."),
+    _action("explore.finely_less", "H shift+left", "finely down", "Move it down by a small step.", in_key_line=False),
+    _action("explore.make", "m", "make it", "Write the sound that these settings make to a file."),
+    _action("explore.randomise", "r", "random", "Put every slider that isn't locked somewhere in its safe range."),
+    _action("explore.lock", "space", "lock", "Keep the slider from being randomised, or no longer."),
+    _action("explore.new_seed", "n", "seed", "Take another seed: another sound in the same vein."),
+    _action("explore.undo", "u", "undo", "Take the last change of the sliders back."),
+    _action("explore.presets", "o", "presets", "Load a preset, or delete one."),
+    _action("explore.keep", "w", "save", "Save the settings as a preset, under a name."),
+    _action(
+        "explore.compare", "c", "compare", "Hear two sounds of equal level without knowing which is which, and vote."
+    ),
+    _action("explore.history", "b", "made", "Take back the settings of a sound that was made."),
+    _action("explore.reset", "0", "reset", "Put the slider back to where it was at first."),
+    _action("explore.reset_all", "X", "reset all", "Put all sliders back to where they were at first."),
+    _action("explore.redo", "U", "redo", "Make the change again that was taken back.", in_key_line=False),
+    _action("explore.type", "e", "type", "Type a value; enter does the same.", in_key_line=False),
+    _action("explore.copy_play", "y", "copy: play", "Copy the line that plays what was last made here."),
+    _action("explore.copy_fetch", "Y", "copy: fetch", "Copy the line that fetches what was last made here."),
+    _action("sliders.down", "j down", "down", "Go to the next slider.", in_key_line=False),
+    _action("sliders.up", "k up", "up", "Go to the slider before.", in_key_line=False),
+    _action("sliders.first", "g home", "first", "Go to the first slider.", in_key_line=False),
+    _action("sliders.last", "G end", "last", "Go to the last slider.", in_key_line=False),
+    _action("presets.delete", "x", "delete", "Delete the preset, after a question."),
+    _action("vote.for_a", "a", "A is better", "Vote for the first sound."),
+    _action("vote.for_b", "b", "B is better", "Vote for the second sound."),
+    _action("vote.for_none", "n", "no difference", "Say that neither is better."),
+    _action("vote.other", "left right", "the other", "Choose the other sound, to copy its line."),
+    _action("vote.copy_play", "y", "play line", "Copy the line that plays the chosen sound on your own machine."),
+    _action("vote.copy_fetch", "Y", "fetch line", "Copy the line that fetches the chosen sound to your own machine."),
     # The Training screen: its views and the orders to a run.
     _action("training.stop", "S", "stop", "End the run after the step under way, with checkpoint, preview and model."),
     _action("training.pause", "p", "pause", "Pause the run, or let it go on."),

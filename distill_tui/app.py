@@ -347,9 +347,13 @@ class DistillApp(App[None]):
         """What is remembered from visit to visit."""
         return self._notebook.memory
 
+    def note(self, **changes: object) -> None:
+        """Note what changes with every key, for the next visit: it is written with the rest, or when one leaves."""
+        self._notebook.note(**changes)
+
     def remember(self, **changes: object) -> None:
         """Keep something for the next visit."""
-        self._notebook.note(**changes)
+        self.note(**changes)
         self.run_worker(asyncio.to_thread(self._notebook.write), group="remember")
 
     # Keys, help and palette.

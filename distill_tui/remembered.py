@@ -58,6 +58,18 @@ class Generating(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "wav"
 
 
+class Exploring(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's sliders stood at."""
+
+    sliders: dict[str, float] = {}
+    """By the axis' name."""
+
+    seed: int = 0
+    evolution: float = api.USUAL_EVOLUTION
+    seconds: float = 4.0
+    locked: tuple[str, ...] = ()
+
+
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What was set about the next run when one left, or when the link was lost."""
 
@@ -80,6 +92,9 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     training_view: str = "charts"
     charts: Charts = Charts()
     generating: Generating = Generating()
+    exploring: dict[str, Exploring] = {}
+    """By the model's id."""
+
     draft: Draft = Draft()
     corpora: tuple[Corpus, ...] = ()
     seen: dict[str, Seen] = {}
@@ -137,6 +152,7 @@ def _merged(memory: Memory, changes: dict[str, object]) -> Memory:
         changed,
         seen={**memory.seen, **changed.seen},
         themes={**memory.themes, **changed.themes},
+        exploring={**memory.exploring, **changed.exploring},
         corpora=tuple(corpora.values()),
     )
 

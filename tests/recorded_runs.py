@@ -3,6 +3,7 @@
 `healthy` finished, `stopped` was paused and stopped on request, `diverged` failed for its numbers went bad,
 `killed` ends in the middle of a line, `restarted` is the same run resumed to its end, and `newer` tells the healthy one
 in a protocol to come. `record_runs` makes them. The long one is continued from the healthy one by `unpacked_long`.
+Of the run in `noisy-epochs.jsonl` only the epochs are kept.
 """
 
 from __future__ import annotations

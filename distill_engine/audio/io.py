@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import soundfile
 
+    from distill_engine.audio.tags import SoundTags
+
 RECORDING_SUFFIXES = frozenset({".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
 _BLOCK_SAMPLES = 1 << 22  # of all channels together: 16 MiB, whatever a header says of channels and rate
 # MP3 of low or varying bit rate, and Vorbis from the second seek on: samples were seen to be wrong by 0.4 to 0.9.
 _WRONG_AFTER_A_SEEK = ("MPEG", "VORBIS")
 _CUT_SECONDS = 1.0
-_HEAD_BYTES = 256  # holds all chunks that libsndfile writes before the samples
+_RIFF_BYTES, _CHUNK_BYTES = 12, 8
 _PEAK_TIME_OFFSET = 12  # after the chunk's name, size and version
 _WRITE_FRAMES = 1 << 14  # libsndfile crashes the process on one long Ogg write (60 s)
 _WRITABLE = {"wav": "FLOAT", "flac": "PCM_24", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
@@ -111,11 +113,13 @@ def write_recording(
     sample_rate: int,
     format: str = "",  # noqa: A002 - the word the command line has for it
     subtype: str = "",
+    tags: SoundTags | None = None,
 ) -> int:
     """Write samples [n] or [n, channels] whole or not at all; return how many were held at full scale.
 
     `format` is wav, flac, ogg or mp3, by default what the path's suffix says (wav where it has none); `subtype` is one
-    of libsndfile's names, by default float for wav, 24 bits for flac, Vorbis for ogg. Float files keep every value. All
+    of libsndfile's names, by default float for wav, 24 bits for flac, Vorbis for ogg; `tags` say how a sound that is no
+    recording was made. Float files keep every value. All
     others know nothing beyond full scale (1.0): there a sample beyond is held at it, the level of the rest isn't
     changed, and no value wraps around. RecordingError for another format, a rate or number of channels the format
     hasn't got, samples that aren't finite, and a place that can't be written.
@@ -129,7 +133,7 @@ def write_recording(
     if not np.isfinite(frames).all():
         raise RecordingError(f"{shown(str(path))} wasn't written: its samples aren't all finite numbers")
     _check_format(path, chosen, encoding, sample_rate, frames.shape[1])
-    return _write_whole(path, frames, sample_rate, chosen, encoding)
+    return _write_whole(path, frames, sample_rate, chosen, encoding, tags)
 
 
 def tidy_reason(error: Exception) -> str:
@@ -245,8 +249,12 @@ def _check_format(path: Path, chosen: str, encoding: str, sample_rate: int, chan
         )
 
 
-def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen: str, encoding: str) -> int:
+def _write_whole(
+    path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen: str, encoding: str, tags: SoundTags | None
+) -> int:
     import soundfile  # noqa: PLC0415
+
+    from distill_engine.audio.tags import write_tags  # noqa: PLC0415 - only sounds that are made have any
 
     try:
         with (
@@ -256,6 +264,8 @@ def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen:
                 os.fsencode(temporary), "w", sample_rate, frames.shape[1], encoding, format=chosen.upper()
             ) as file,
         ):
+            if tags:
+                write_tags(file, tags)
             beyond = _write_blocks(file, frames, held=encoding not in _FLOAT_SUBTYPES)
             file.close()
             _forget_the_hour(temporary)
@@ -270,11 +280,17 @@ def _write_whole(path: Path, frames: npt.NDArray[Any], sample_rate: int, chosen:
 def _forget_the_hour(path: Path) -> None:
     """Zero the time of writing that libsndfile keeps in a float file's PEAK chunk: equal sounds make equal files."""
     with path.open("r+b") as file:
-        head = file.read(_HEAD_BYTES)
-        chunk = head.find(b"PEAK")
-        if head.startswith(b"RIFF") and chunk > 0:
-            file.seek(chunk + _PEAK_TIME_OFFSET)
-            file.write(bytes(4))
+        if file.read(_RIFF_BYTES)[:4] != b"RIFF":
+            return
+        place = _RIFF_BYTES
+        while len(head := file.read(_CHUNK_BYTES)) == _CHUNK_BYTES and not head.startswith(b"data"):
+            if head.startswith(b"PEAK"):
+                file.seek(place + _PEAK_TIME_OFFSET)
+                file.write(bytes(4))
+                return
+            size = int.from_bytes(head[4:], "little")
+            place += _CHUNK_BYTES + size + size % 2
+            file.seek(place)
 
 
 def _write_blocks(file: soundfile.SoundFile, frames: npt.NDArray[Any], *, held: bool) -> int:

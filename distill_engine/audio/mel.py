@@ -1,4 +1,4 @@
-"""Mel bands as both directions of the spectrogram need them: filters over an FFT's bins, and where each band lies.
+"""Mel bands as both directions of the spectrogram need them: filters over an FFT's bins, where each lies, its signal.
 
 The mel scale is O'Shaughnessy's (1987), ln(1 + f / 700 Hz): low bands, where tones lie close, are as narrow as a bin
 of the default FFT. The filters sum to one at every bin, from 0 Hz to half the sample rate, so the bands share out the
@@ -8,6 +8,7 @@ whole power and lose none of it.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from distill_engine.audio.mel_scale import CORNER_HZ, STEPS_PER_BIN
 from distill_engine.training.config import ComplexSpectrogramConfig
+
+_GOLDEN_SECTION = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,15 @@ class MelBands:
     bins: Tensor
     """[bins]: frequency of each bin, in Hz."""
 
+    turn: Tensor
+    """[bins], complex64: what each bin is turned by before a band's filter sums them to the band's signal."""
+
+    start: Tensor
+    """[n_mels], float64: phase of each band's signal before the first frame, in whole turns.
+
+    A fixed scatter: were all 0, whatever has no past would begin with a pulse.
+    """
+
 
 @functools.lru_cache(maxsize=8)
 def mel_bands(config: ComplexSpectrogramConfig) -> MelBands:
@@ -45,10 +57,31 @@ def mel_bands(config: ComplexSpectrogramConfig) -> MelBands:
     return MelBands(
         filters=_triangles(bins, bin_width, edges).float(),
         centres=edges[1:-1].float(),
-        # A tone is seen in bands as far off as the Hann window's main lobe reaches: two bins more than the band.
-        reach=(spread.clamp(min=bin_width) + 2 * bin_width).float(),
+        # A tone is seen in bands as far off as the Hann window's main lobe reaches: two bins more than the band. And a
+        # whole turn a hop must lie within the reach, so that any turn of a band's signal can be told.
+        reach=(spread.clamp(min=bin_width) + 2 * bin_width).clamp(min=rate / config.hop_length / 2).float(),
         bins=bins.float(),
+        turn=_turn(config),
+        start=(torch.arange(config.n_mels, dtype=torch.float64).square() * _GOLDEN_SECTION).frac(),
     )
+
+
+def _turn(config: ComplexSpectrogramConfig) -> Tensor:
+    """[bins]: phases as of a frame's middle, delayed by an amount that swings from band to band.
+
+    A plain sum over a wide band hears only the middle of each frame, and noise made from such sums hisses once a hop.
+    Delays from one hop before the middle, at a band's lower neighbour, to one after let a band hear the whole hop; the
+    next band's run the other way, so that one turn a bin serves all. The delay is the slope of phase over frequency.
+    """
+    size, steps = config.n_fft, STEPS_PER_BIN
+    hertz = torch.arange((size // 2 + 1) * steps, dtype=torch.float64) * (config.sample_rate / size / steps)
+    top = math.log1p(config.sample_rate / 2 / CORNER_HZ)
+    band = torch.log1p(hertz / CORNER_HZ) * ((config.n_mels + 1) / top) - 1
+    swing = 2 * ((band - 0.5).remainder(2.0) - 1).abs() - 1
+    delay = swing * min(config.hop_length, size // 4)
+    phase = (delay * (-2 * math.pi / size / steps)).cumsum(0)[::steps]
+    phase[1::2] += math.pi  # from a frame's first sample to its middle: half a turn a bin
+    return torch.polar(torch.ones_like(phase), phase).to(torch.complex64)
 
 
 def _mel_spaced(count: int, highest: float) -> Tensor:

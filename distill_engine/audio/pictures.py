@@ -121,6 +121,29 @@ def pictures_of(samples: Samples, rate: int, columns: int, rows: int) -> tuple[W
     return _waveform(sound, edges, lambda: False), _mel(sound, edges, rows, lambda: False)
 
 
+def picture_of_spectrogram(log_magnitudes: Samples, seconds: float, columns: int, rows: int) -> MelPicture:
+    """Draw a spectrogram at hand: the natural logarithms of its magnitudes, [n_mels, frames], over so many seconds.
+
+    Columns are mean powers, rows sums over the bands they stand for; there are no more of either than it has.
+    """
+    bands, frames = log_magnitudes.shape
+    rows, columns = min(rows, bands), min(columns, frames)
+    if min(rows, columns) < 1:
+        raise ValueError(f"a spectrogram of {bands} bands and {frames} frames can't be drawn on {columns} x {rows}")
+    firsts = np.arange(columns) * frames // columns
+    lengths = np.diff([*firsts, frames])
+    power = np.add.reduceat(np.exp(2.0 * log_magnitudes), firsts, axis=1) / lengths
+    lowest = np.arange(rows) * bands // rows
+    power = np.add.reduceat(power, lowest, axis=0)
+    hertz = np.add.reduceat(mel_spaced(bands + 2, HIGHEST_HZ)[1:-1], lowest) / np.diff([*lowest, bands])
+    return MelPicture(
+        decibels=np.maximum(10.0 * np.log10(np.maximum(power, _TINY)), FLOOR_DB).astype(np.float32),
+        hertz=hertz.astype(np.float32),
+        start=0.0,
+        seconds=seconds,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Sound:
     """Where samples come from."""

@@ -27,7 +27,7 @@ from distill_engine.audio.activity import FrameLevels, active_runs, runs_within
 from distill_engine.audio.augmentation import CopyParameters, colour, draw_copies, warp
 from distill_engine.audio.cache import CacheEntry, Runs
 from distill_engine.audio.io import RecordingError
-from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, Normalisation, StreamingAnalyser
+from distill_engine.audio.spectrogram import AUDIBLE_FLOOR, MAGNITUDE_FLOOR, Normalisation, StreamingAnalyser
 from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
 from distill_engine.datasets import Recording, Scan
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
@@ -35,7 +35,7 @@ from distill_engine.split import split_recordings
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
 from distill_engine.words import counted, encodable, shown
 
-CACHE_VERSION = 2
+CACHE_VERSION = 4
 """Raised with every change to what analysis or augmentation make of the same recording and settings."""
 
 Progress = Callable[[int, int, str], None]
@@ -193,7 +193,7 @@ class _Work:
         file.write(bytes(cache_files.HEADER_BYTES))
         for block in self._analysed(job, levels):
             file.write(block.permute(2, 0, 1).half().contiguous().numpy().data)
-            above = block[0] - MAGNITUDE_FLOOR
+            above = (block[0] - AUDIBLE_FLOOR).clamp(min=0.0)
             sums += torch.stack((above.sum(dim=0), above.square().sum(dim=0)), dim=1).numpy().data
         runs = active_runs(levels.finish(), self._config)
         file.write(sums)
@@ -320,7 +320,7 @@ def _normalisation(items: Iterable[PreparedItem]) -> Normalisation:
             count += (stop - start) * item.entry.n_mels
             squares += float(sums[start:stop, 1].sum(dtype=np.float64))
     scale = math.sqrt(squares / count)
-    return Normalisation(magnitude_floor=MAGNITUDE_FLOOR, magnitude_scale=scale if scale > 0 else 1.0)
+    return Normalisation(magnitude_floor=AUDIBLE_FLOOR, magnitude_scale=scale if scale > 0 else 1.0)
 
 
 def _notes_on_copies(training: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """Waveform to the two-channel spectrogram and back: log mel magnitude, and instantaneous frequency of each band.
 
 A band's frequency is read twice: from the frame alone, by reassignment (Auger and Flandrin 1995), which can't wrap, and
-from how far the band's phase turned since the frame before, which is exact up to whole turns. The first picks the turn
-of the second, so phases summed on the way back arrive where they were, also where tones too close to part beat in one
-band. The way back is `synthesise`, in its own module, re-exported here.
+from how far the phase of the band's signal, the sum of its bins, turned since the frame before, which is exact up to
+whole turns. The first picks the turn of the second. So frequencies summed over time give the phase of every band's
+signal at every frame as it was, in noise and behind an onset too: half of what the way back needs to know. The way back
+is `synthesise`, in its own module, re-exported here.
 """
 
 from __future__ import annotations
@@ -19,13 +20,22 @@ from distill_engine.audio.mel import mel_bands
 from distill_engine.audio.synthesis import MAGNITUDE_FLOOR, SINE_POWER, synthesise
 from distill_engine.training.config import ComplexSpectrogramConfig
 
-__all__ = ["MAGNITUDE_FLOOR", "Normalisation", "StreamingAnalyser", "analyse", "synthesise"]
+__all__ = ["AUDIBLE_FLOOR", "MAGNITUDE_FLOOR", "Normalisation", "StreamingAnalyser", "analyse", "synthesise"]
+
+AUDIBLE_FLOOR = math.log(10 ** (-95 / 20))
+"""The log mel magnitude, 95 dB under a full-scale sine, from which on a model learns: what is quieter isn't heard."""
+
+_NEARLY_NOTHING = 0.01
+"""A normalised magnitude up to which a model means silence: Softplus comes near 0 and never there."""
 
 _FRAMES_AT_ONCE = 256
 """Bounds the memory of analysis: about 15 MB with the default configuration."""
 
 _SAMPLES_AT_ONCE = 1 << 20
 """Spares a long recording a second copy of itself."""
+
+_STEPS = 2048
+"""Steps to 1 of what the second channel is rounded to: all that half precision has between 0.5 and 1."""
 
 _TINY = 1e-30
 """A power that is none, even of a recording of the last bit of 24."""
@@ -36,9 +46,11 @@ def analyse(waveform: Tensor, config: ComplexSpectrogramConfig) -> Tensor:
     """The raw spectrogram of `waveform` [n] at 48 kHz: float32 [2, n_mels, n // hop_length + 1], on the same device.
 
     Channel 0 is the natural log of the mel magnitude: near 0 for a sine at full scale, never under `MAGNITUDE_FLOOR`.
-    Channel 1 is the power-weighted instantaneous frequency less the band's centre, in units of the band's reach
-    (`MelBands.reach`), in [-1, 1], and 0 in bands under `config.if_masking_threshold`. Frames are centred on multiples
-    of the hop, with silence before and after the recording. Raises ValueError on samples that aren't finite.
+    Channel 1 is the instantaneous frequency of the band's signal less the band's centre, in units of the band's reach
+    (`MelBands.reach`), in [-1, 1], and 0 in bands under `config.if_masking_threshold`; in the first frame, and the
+    first after a stretch of 0, it tells how far the phase is from where the frequencies so far would have it. Frames
+    are centred on multiples of the hop, with silence before and after the recording. Raises ValueError on samples that
+    aren't finite.
     """
     if waveform.ndim != 1:
         raise ValueError(f"a waveform must be one-dimensional (mono), not of shape {tuple(waveform.shape)}")
@@ -53,7 +65,7 @@ class StreamingAnalyser:
     def __init__(self, config: ComplexSpectrogramConfig) -> None:
         self._config = config
         self._pending: Tensor | None = None
-        self._before: Tensor | None = None
+        self._reached: Tensor | None = None
         self._samples = 0
         self._frames = 0
         self._finished = False
@@ -98,14 +110,17 @@ class StreamingAnalyser:
         return torch.cat([self._spectrogram(part) for part in parts], dim=2)
 
     def _spectrogram(self, frames: Tensor) -> Tensor:
-        result, self._before = _spectrogram(frames, self._before, self._config)
+        if self._reached is None:
+            self._reached = _analysis_tools(self._config, frames.device).start
+        result, self._reached = _spectrogram(frames, self._reached, self._config)
         return result
 
 
-def _spectrogram(frames: Tensor, before: Tensor | None, config: ComplexSpectrogramConfig) -> tuple[Tensor, Tensor]:
-    """Raw spectrogram [2, n_mels, t] of samples cut into frames [t, n_fft], and the last frame's spectrum [bins].
+def _spectrogram(frames: Tensor, reached: Tensor, config: ComplexSpectrogramConfig) -> tuple[Tensor, Tensor]:
+    """Raw spectrogram [2, n_mels, t] of samples cut into frames [t, n_fft], and what to hand on as `reached`.
 
-    `before` is the spectrum of the frame before the first, None at the beginning of a recording.
+    `reached` [2, n_mels] is where the frame before left each band: the phase of its signal, in turns, and the part of
+    its offset that rounding has kept back.
     """
     tools = _analysis_tools(config, frames.device)
     with torch.autocast(frames.device.type, enabled=False):
@@ -113,14 +128,10 @@ def _spectrogram(frames: Tensor, before: Tensor | None, config: ComplexSpectrogr
         power = spectrum.real.square() + spectrum.imag.square()
         band_power = power @ tools.filters
         hertz = _reassigned(frames, spectrum, power, tools) / band_power.clamp(min=_TINY)
-        start = spectrum[:1] if before is None else before[None]
-        coherent = _turn_exactly(hertz, torch.cat([start, spectrum]), tools, config)
-    if before is None:
-        coherent[0] = hertz[0]
-    offset = ((coherent - tools.centres) / tools.reach).clamp(-1.0, 1.0)
-    frequency = torch.where(band_power >= 10 ** (config.if_masking_threshold / 10), offset, 0.0)
+        heard = band_power >= 10 ** (config.if_masking_threshold / 10)
+        frequency, reached = _turn_exactly(hertz, _signal_phase(spectrum, tools), heard, reached, tools)
     magnitude = (band_power.clamp(min=_TINY).log() / 2).clamp(min=MAGNITUDE_FLOOR)
-    return torch.stack([magnitude.T, frequency.T]), spectrum[-1].clone()
+    return torch.stack([magnitude.T, frequency.T]), reached
 
 
 def _reassigned(frames: Tensor, spectrum: Tensor, power: Tensor, tools: _AnalysisTools) -> Tensor:
@@ -135,18 +146,33 @@ def _reassigned(frames: Tensor, spectrum: Tensor, power: Tensor, tools: _Analysi
     return moment
 
 
-def _turn_exactly(hertz: Tensor, spectra: Tensor, tools: _AnalysisTools, config: ComplexSpectrogramConfig) -> Tensor:
-    """`hertz` [t, n_mels] moved to the nearest that explains how phases turned between `spectra` [t + 1, bins].
+def _signal_phase(spectrum: Tensor, tools: _AnalysisTools) -> Tensor:
+    """Phase [t, n_mels], in turns, of each band's signal: the sum of its bins, as `MelBands.turn` has them."""
+    turned = spectrum * tools.turn
+    signal = torch.complex(turned.real @ tools.filters, turned.imag @ tools.filters)
+    return signal.angle().double() / (2 * math.pi)
 
-    The turn of a band is that of the sum of X(t) conj(X(t - 1)) over its filter: bins that turn together outweigh those
-    that don't, and none is unwrapped by itself.
+
+def _turn_exactly(
+    hertz: Tensor, phase: Tensor, heard: Tensor, reached: Tensor, tools: _AnalysisTools
+) -> tuple[Tensor, Tensor]:
+    """The second channel [t, n_mels]: that nearest to `hertz` which turns `phase` [t, n_mels] exactly; and `reached`.
+
+    Where a band isn't `heard` its phase runs on at the band's centre. It is the *sums* of offsets that are rounded to
+    steps that half precision has, not the offsets: so what is rounded away never adds up, however long a tone lasts.
     """
-    frames_per_second = config.sample_rate / config.hop_length
-    cross = spectra[1:] * spectra[:-1].conj()
-    turned = torch.complex(cross.real @ tools.filters, cross.imag @ tools.filters)
-    missing = turned.angle().double() / (2 * math.pi) - hertz.double() / frames_per_second
-    exact = hertz + ((missing - missing.round()) * frames_per_second).float()
-    return torch.where(turned.abs() > _TINY, exact, hertz)
+    phase = torch.cat([reached[:1], phase])
+    frame = torch.arange(len(phase), device=phase.device)[:, None]
+    last_heard = torch.where(torch.nn.functional.pad(heard, (0, 0, 1, 0), value=True), frame, 0).cummax(0).values
+    phase = phase.gather(0, last_heard) + (frame - last_heard) * tools.centre_turns
+    nearest = ((hertz - tools.centres) / tools.reach).clamp(-1.0, 1.0).double()
+    missing = phase.diff(dim=0) - tools.centre_turns - nearest * tools.reach_turns
+    offset = nearest + (missing - missing.round()) / tools.reach_turns
+    offset -= ((offset > 1).double() - (offset < -1).double()) / tools.reach_turns
+    total = reached[1] + torch.where(heard, offset, 0.0).cumsum(0)
+    rounded = (total * _STEPS).round() / _STEPS
+    told = rounded.diff(dim=0, prepend=torch.zeros_like(rounded[:1])).clamp(-1.0, 1.0)
+    return told.float(), torch.stack([phase[-1].frac(), total[-1] - rounded[-1]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +183,18 @@ class _AnalysisTools:
     """[n_fft]: periodic Hann, scaled so that a sine at full scale has a power of 1 over all bins."""
     derivative: Tensor
     """[n_fft]: the window's derivative, scaled so that deviation comes out in Hz."""
+    turn: Tensor
+    """[bins]: `MelBands.turn`."""
     filters: Tensor
     """[bins, n_mels]"""
     centres: Tensor
     reach: Tensor
+    centre_turns: Tensor
+    """[n_mels], float64: how far a tone at the centre turns in a hop."""
+    reach_turns: Tensor
+    """[n_mels], float64: how much further one does that lies the reach above it."""
+    start: Tensor
+    """[2, n_mels], float64: where a recording finds its bands."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -168,14 +202,19 @@ def _analysis_tools(config: ComplexSpectrogramConfig, device: torch.device) -> _
     bands, size = mel_bands(config), config.n_fft
     angle = 2 * math.pi * torch.arange(size, dtype=torch.float64) / size
     scale = 2 / (size / 2) / math.sqrt(SINE_POWER)
+    seconds = config.hop_length / config.sample_rate
     per_sample = config.sample_rate / (2 * math.pi)
     return _AnalysisTools(
         bins=bands.bins.to(device),
         window=(scale * (0.5 - 0.5 * angle.cos())).float().to(device),
         derivative=(scale * per_sample * math.pi / size * angle.sin()).float().to(device),
+        turn=bands.turn.to(device),
         filters=bands.filters.T.contiguous().to(device),
         centres=bands.centres.to(device),
         reach=bands.reach.to(device),
+        centre_turns=bands.centres.double().to(device) * seconds,
+        reach_turns=bands.reach.double().to(device) * seconds,
+        start=torch.stack([bands.start, torch.zeros_like(bands.start)]).to(device),
     )
 
 
@@ -201,6 +240,11 @@ class Normalisation:
         return torch.stack([magnitude.clamp(min=0.0), raw[..., 1, :, :]], dim=-3)
 
     def denormalise(self, normalised: Tensor) -> Tensor:
-        """The raw spectrograms [..., 2, n_mels, t] of the model's; values it shouldn't make are brought into range."""
-        magnitude = normalised[..., 0, :, :].clamp(min=0.0) * self.magnitude_scale + self.magnitude_floor
+        """The raw spectrograms [..., 2, n_mels, t] of the model's; values it shouldn't make are brought into range.
+
+        What is hardly above the floor is silence, not a hiss at it.
+        """
+        above = normalised[..., 0, :, :]
+        magnitude = above.clamp(min=0.0) * self.magnitude_scale + self.magnitude_floor
+        magnitude = torch.where(above > _NEARLY_NOTHING, magnitude, MAGNITUDE_FLOOR)
         return torch.stack([magnitude, normalised[..., 1, :, :].clamp(-1.0, 1.0)], dim=-3)

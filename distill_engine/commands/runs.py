@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distill_engine.run_folder import RunFolder
 
 DEADLINE_SECONDS = 60.0
-LET_GO_SECONDS = 10.0
+LET_GO_SECONDS = 60.0
 """How long a worker that has answered a stop may take to write its last line and end."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,11 +120,11 @@ def stop(name: str, now: bool, timeout: float) -> None:
     except DistillError as error:
         sooner = "" if now else f"distill-engine stop {shlex.quote(folder.name)} --now skips preview and model\n"
         raise DistillError(error.message, f"{sooner}{error.hint}") from None
+    if answer.answer == "done":
+        tell_done(folder, answer)
     _wait_until_let_go(folder)
     if answer.answer == "refused":
         _end_as_wished(folder)
-    else:
-        tell_done(folder, answer)
 
 
 @click.command()
@@ -237,7 +237,10 @@ def tell_done(folder: RunFolder, answer: CommandAnswered) -> None:
 
 
 def _wait_until_let_go(folder: RunFolder) -> None:
-    """Wait until the worker is gone, so that whoever asked for the end may resume or delete the run at once."""
+    """Wait until the worker is gone, so that whoever asked for the end may resume or delete the run at once.
+
+    What was asked for is done by then; its model may still be analysed for half a minute.
+    """
     from distill_engine.run_folder import lock_holder
 
     deadline = time.monotonic() + LET_GO_SECONDS

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", float, Tensor)
 
 _LEAST_MEAN_WEIGHT = 1e-2
+_WEIGHT_OF_LOUD, _LOUD = 2.0, 2.0
+"""What a magnitude of 1, the corpus's RMS above the floor, weighs more than silence, and where that ends."""
+
 _LEAST_LEVEL = 0.1
 
 
@@ -39,7 +42,7 @@ def vae_losses(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: Los
     `kl_weight` is this step's (see `kl_weight`); to judge a model, pass `config.kl.weight`.
     """
     recon, x = recon.float(), x.float()
-    magnitude = (recon[:, 0] - x[:, 0]).abs().mean()
+    magnitude = magnitude_loss(recon[:, 0], x[:, 0])
     frequency = frequency_loss(recon, x)
     stft = stft_loss(recon[:, 0], x[:, 0], config.stft.resolutions)
     kl = kl_per_dimension(mu, logvar).clamp_min(config.kl.free_bits).sum()
@@ -58,6 +61,15 @@ def weighted(
         + config.stft.weight * stft
         + kl_weight * kl
     )
+
+
+def magnitude_loss(recon: Tensor, x: Tensor) -> Tensor:
+    """Return the mean distance of magnitudes [B, n_mels, time], the loud ones counting up to five times the silent.
+
+    Log-magnitudes alone would weigh what one hardly hears as much as what carries the sound.
+    """
+    weights = 1 + _WEIGHT_OF_LOUD * x.clamp(0.0, _LOUD)
+    return (weights * (recon - x).abs()).mean() / weights.mean()
 
 
 def frequency_loss(recon: Tensor, x: Tensor) -> Tensor:

@@ -121,28 +121,40 @@ class TrainingSummary(Struct, frozen=True, kw_only=True):
     """The run's configuration, as TOML."""
 
 
+_MOST = 1e4
+"""Latents of a trained model stay far below it; a stranger's file may not make numbers overflow."""
+
+_Number = Annotated[float, Meta(ge=-_MOST, le=_MOST)]
+
+
 class LatentAxis(Struct, frozen=True, kw_only=True):
     """A direction in latent space along which the encoded corpus spreads, and what it does to the sound.
 
     A slider at v stands for v standard deviations of the corpus along it.
     """
 
-    name: str
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9 -]{0,39}$")]
     """What a slider is called: a measure, such as "brightness", or "axis 5" where none follows it honestly."""
 
-    direction: tuple[float, ...]
-    """[latent_dim], of unit length and orthogonal to the other axes."""
+    direction: tuple[Annotated[float, Meta(ge=-1, le=1)], ...]
+    """[latent_dim], of unit length. Axes are uncorrelated over the corpus, not always orthogonal: independent standard
+    normal weights on all of them draw from the corpus's own Gaussian."""
 
-    deviation: Annotated[float, Meta(gt=0)]
-    """The corpus's standard deviation along it, in latent units."""
+    deviation: Annotated[float, Meta(gt=0, le=_MOST)]
+    """The length of the step that a slider value of 1 is, in latent units."""
 
-    low: Annotated[float, Meta(le=0)]
-    """The lowest slider value at which the sound stays safe."""
+    low: Annotated[float, Meta(ge=-10, le=0)]
+    """The lowest slider value at which the sound stays safe and, of a named axis, does what the name says."""
 
-    high: Annotated[float, Meta(ge=0)]
+    high: Annotated[float, Meta(ge=0, le=10)]
 
-    correlation: float = 0.0
+    correlation: Annotated[float, Meta(ge=-1, le=1)] = 0.0
     """How strictly what the axis is named after follows it, from -1 to 1; 0 where it is only numbered."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is called after what one hears, and not by its number."""
+        return not self.name.startswith("axis ")
 
 
 def new_model_id() -> str:
@@ -160,14 +172,14 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     representation: Representation = field(default_factory=Representation)
     normalisation: MagnitudeRange
     training: TrainingSummary = field(default_factory=TrainingSummary)
-    latent_mean: tuple[float, ...] = ()
+    latent_mean: tuple[_Number, ...] = ()
     """[latent_dim]: the middle of the encoded corpus; empty before an analysis."""
 
-    latent_rest: Annotated[float, Meta(ge=0)] = 1.0
+    latent_rest: Annotated[float, Meta(ge=0, le=_MOST)] = 1.0
     """The corpus's standard deviation along a direction orthogonal to all axes, in latent units."""
 
-    latent_axes: tuple[LatentAxis, ...] = ()
-    """What an analysis found, the widest first; empty before one."""
+    latent_axes: Annotated[tuple[LatentAxis, ...], Meta(max_length=64)] = ()
+    """What an analysis found, the named ones first, the others by their width; empty before one."""
 
     def __post_init__(self) -> None:
         if self.architecture.n_mels != self.representation.n_mels:
@@ -179,6 +191,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
         for axis in self.latent_axes:
             if len(axis.direction) != self.architecture.latent_dim:
                 raise ValueError(f"an axis has {len(axis.direction)} numbers, not {self.architecture.latent_dim}")
+        if len({axis.name for axis in self.latent_axes}) < len(self.latent_axes):
+            raise ValueError("two axes have one name")
 
 
 class _Version(Struct):

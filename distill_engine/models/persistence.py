@@ -6,6 +6,7 @@ wrong file is refused before memory is reserved for it, and a model that comes b
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,43 @@ def load_model(path: Path) -> LoadedModel:
         info = info_in(header, path.name)
         model = _read_model(file, header, header.tensors, info.architecture, path.name)
     return LoadedModel(model=model, info=info)
+
+
+def rewrite_info(path: Path, info: ModelInfo) -> None:
+    """Replace what the model at `path` says about itself by `info`, whole or not at all; its weights stay, bit for bit.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ModelFileError: it can't be read or written, or isn't the model meant: of another id, or trained further.
+    """
+    with open_file(path) as file:
+        header = header_of(file, path.name)
+        kept = info_in(header, path.name)
+        if _origin(kept) != _origin(info):
+            raise ModelFileError(f"{path.name} is another model now than it was", "try again")
+        try:
+            with atomic.replacing(path) as temporary, temporary.open("wb") as target:
+                target.write(_header_bytes(header, {**header.metadata, METADATA_KEY: encode_info(info)}))
+                file.seek(header.data_start)
+                shutil.copyfileobj(file, target)
+        except OSError as error:
+            raise ModelFileError(f"{path.name} can't be written: {error.strerror}") from None
+
+
+def _origin(info: ModelInfo) -> ModelInfo:
+    """Return what is told of where the weights come from, and nothing that may be found out about them later."""
+    return msgspec.structs.replace(info, latent_mean=(), latent_rest=1.0, latent_axes=())
+
+
+def _header_bytes(header: TensorFileHeader, metadata: Mapping[str, str]) -> bytes:
+    """Return the beginning of a file with the tensors of `header` and other metadata; their bytes follow it."""
+    entries = {
+        name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (entry.begin, entry.end)}
+        for name, entry in header.tensors.items()
+    }
+    document = msgspec.json.encode({"__metadata__": metadata, **entries})
+    padded = document.ljust(-(-len(document) // 8) * 8)  # tensors begin at a multiple of eight bytes
+    return len(padded).to_bytes(8, "little") + padded
 
 
 class _CheckpointHeader(msgspec.Struct):

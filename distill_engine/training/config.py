@@ -128,7 +128,10 @@ class ComplexSpectrogramConfig(_Part):
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig(_Part):
-    """Altered copies of each training recording, made before the cache; validation recordings are never altered."""
+    """Altered copies of each training recording, made before the cache, and pieces altered whenever they are drawn.
+
+    Validation recordings are never altered.
+    """
 
     group: ClassVar[str] = "augmentation"
 
@@ -160,6 +163,21 @@ class AugmentationConfig(_Part):
         high=1000.0,
     )
 
+    level_db: float = _setting(
+        12.0,
+        "Each training piece is made louder or softer by up to this much whenever it is drawn; 0 switches it off.",
+        unit="dB",
+        low=0.0,
+        high=40.0,
+    )
+    tone_db: float = _setting(
+        9.0,
+        "Each training piece is sent through a random, smooth equaliser of up to this much; 0 switches it off.",
+        unit="dB",
+        low=0.0,
+        high=40.0,
+    )
+
     def __post_init__(self) -> None:
         check(self)
         altered = self.speed_percent or self.gain_db or self.shift_ms or self.noise_db > NOISE_OFF_DB
@@ -179,13 +197,13 @@ class RegularizationConfig(_Part):
     group: ClassVar[str] = "regularization"
 
     dropout: float = _setting(
-        0.05,
-        "Share of activations left out at random in a training step; more helps with few recordings.",
+        0.0,
+        "Share of activations left out at random in a training step.",
         low=0.0,
         high=0.9,
     )
     weight_decay: float = _setting(
-        1e-4, "How strongly AdamW pulls the weights towards zero; 0 switches it off.", low=0.0, high=1.0
+        1e-4, "How strongly each step pulls the weights towards zero; 0 switches it off.", low=0.0, high=1.0
     )
     gradient_clip: float = _setting(
         1.0, "Longer gradients are shortened to this norm; 0 switches it off.", low=0.0, high=1000.0
@@ -292,7 +310,7 @@ class TrainingConfig(_Part):
         50, "Steps over which the learning rate rises from near 0.", unit="steps", low=0, high=100_000
     )
     ema_decay: float = _setting(
-        0.0,
+        0.999,
         "Keep a running average of the weights with this decay, such as 0.999; 0 switches it off.",
         low=0.0,
         high=0.99999,

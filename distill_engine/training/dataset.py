@@ -27,6 +27,7 @@ from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform
 from distill_engine.datasets import Recording, Scan
 from distill_engine.split import split_recordings
+from distill_engine.training.colouring import Colouring
 from distill_engine.training.config import TrainingConfig
 
 _ORDER_STREAM = 0x0D15  # tells these draws from any others that start from the run's seed
@@ -44,7 +45,8 @@ class PieceLoader:
     """Batches of training or validation pieces; `epoch` may be called as often as one likes, in any order.
 
     A training epoch draws from each item about as many windows as its frames with sound hold pieces, spread over them
-    evenly and at random; its last batch is filled with further windows. Validation windows are the same each epoch,
+    evenly and at random; its last batch is filled with further windows, and `colouring` gives each another level and
+    tone. Validation windows are the same each epoch,
     evenly spaced and in order, and the last batch may be smaller.
     """
 
@@ -57,6 +59,7 @@ class PieceLoader:
         time_frames: int,
         seed: int = 0,
         shuffle: bool,
+        colouring: Colouring | None = None,
     ) -> None:
         if not items:
             raise ValueError("a loader needs at least one item")
@@ -66,6 +69,7 @@ class PieceLoader:
         self._time_frames = time_frames
         self._seed = seed
         self._shuffle = shuffle
+        self._colouring = colouring
         self.batch_size = batch_size
         self.batches_per_epoch = math.ceil(self._places.pieces / batch_size)
         self.pieces_per_epoch = self.batches_per_epoch * batch_size if shuffle else self._places.pieces
@@ -76,9 +80,12 @@ class PieceLoader:
         They are normalised, contiguous and their own: changing one changes no other and nothing on disk.
         """
         windows = self.windows(epoch)
-        for start in range(first_batch * self.batch_size, len(windows.items), self.batch_size):
-            chosen = slice(start, start + self.batch_size)
-            yield self._batch(windows.items[chosen], windows.starts[chosen])
+        for number in range(first_batch, math.ceil(len(windows.items) / self.batch_size)):
+            chosen = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            batch = self._batch(windows.items[chosen], windows.starts[chosen])
+            if self._colouring is not None:
+                batch = self._colouring.apply(batch, self._normalisation.magnitude_scale, epoch, number)
+            yield batch
 
     def windows(self, epoch: int) -> Windows:
         """Return all windows of an epoch, in order."""
@@ -138,6 +145,7 @@ def create_complex_data_loaders(
 ) -> tuple[PieceLoader, PieceLoader | None]:
     """Return the loaders for training and for validation; the second is None where nothing is kept for it."""
     size, time_frames = config.batch_size, config.complex_spectrogram.time_frames
+    augmentation = config.augmentation
     training = PieceLoader(
         prepared.training,
         prepared.normalisation,
@@ -145,6 +153,7 @@ def create_complex_data_loaders(
         time_frames=time_frames,
         seed=config.seed,
         shuffle=True,
+        colouring=Colouring(level_db=augmentation.level_db, tone_db=augmentation.tone_db, seed=config.seed),
     )
     if not prepared.validation:
         return training, None

@@ -137,8 +137,8 @@ def _cache_bytes(config: TrainingConfig, seconds: float, files: int) -> int:
 
 
 def _checkpoint_bytes(config: TrainingConfig, parameters: int) -> int:
-    """Weights, the optimiser's two moments, the best weights and the average; one file more while it is written."""
-    tensors = 4 + (config.ema_decay > 0)
+    """Weights, the optimiser's momentum, the best weights and the average; one file more while it is written."""
+    tensors = 3 + (config.ema_decay > 0)
     return (config.checkpoint_keep + 1) * (tensors * parameters * _FLOAT_BYTES + _HEADER_BYTES)
 
 
@@ -151,8 +151,8 @@ def _preview_bytes(config: TrainingConfig) -> int:
 
 
 def _memory_bytes(config: TrainingConfig, parameters: int) -> int:
-    """The program; weights, gradients, two moments, the best weights and the average; a batch on its way through."""
-    tensors = 5 + (config.ema_decay > 0)
+    """The program; weights, gradients, momentum, the best weights and the average; a batch on its way through."""
+    tensors = 4 + (config.ema_decay > 0)
     batch = config.batch_size * _activations(config.complex_spectrogram) * _KEPT_ACTIVATIONS
     return _PROGRAM_BYTES + (tensors * parameters + batch) * _FLOAT_BYTES
 

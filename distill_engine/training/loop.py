@@ -9,6 +9,7 @@ entered anywhere.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,8 @@ from distill_engine.training import checkpoint
 from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
-from distill_engine.training.meter import StepMeter
+from distill_engine.training.latent_use import LatentMeter, LatentUse
+from distill_engine.training.meter import StepMeter, waits_counted
 from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
 from distill_engine.training.recovery import DivergingError, go_back, heed_skip
@@ -47,6 +49,9 @@ from distill_engine.training.summary import Origin
 from distill_engine.words import encodable
 
 Ending = Literal["epochs", "minutes", "early", "stopped"]
+
+LATENT_BATCHES = 4
+"""How many batches of training pieces the latent is measured on where nothing validates: a few steps' time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +164,7 @@ def train_epoch(
         progress.sums = Sums()
     state.model.train()
     with StepMeter(report, progress.epoch + 1, config.batch_size) as meter:
-        for batch in loader.epoch(progress.epoch, first_batch=progress.batch):
+        for batch in waits_counted(loader.epoch(progress.epoch, first_batch=progress.batch), progress.sums):
             if should_stop():
                 return False
             step = progress.step + 1
@@ -187,7 +192,7 @@ def validate_epoch(
     state: TrainingState, loader: PieceLoader, config: TrainingConfig, should_stop: ShouldStop = lambda: False
 ) -> LossMeans | None:
     """Return the means over all validation pieces, with the judged weights; None after a yes of `should_stop`."""
-    sums = Sums()
+    sums, latent = Sums(), LatentMeter()
     with state.evaluating(state.ema) as model:
         for batch in loader.epoch(0):
             if should_stop():
@@ -196,7 +201,21 @@ def validate_epoch(
             with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 recon, mu, logvar = model(x)
             sums.add(vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight), len(batch))
-    return sums.means(config.loss)
+            latent.add(mu, recon, x)
+    return dataclasses.replace(sums.means(config.loss), latent=latent.use())
+
+
+@torch.inference_mode()
+def latent_use_in_training(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> LatentUse | None:
+    """Return what the latent does with a few batches of training pieces: for runs without a validation."""
+    latent = LatentMeter()
+    with state.evaluating(state.ema) as model:
+        for batch in itertools.islice(loader.epoch(0), LATENT_BATCHES):
+            x = batch.to(config.device)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                recon, mu, _ = model(x)
+            latent.add(mu, recon, x)
+    return latent.use()
 
 
 def _train_until_end(
@@ -220,7 +239,7 @@ def _train_epochs(state: TrainingState, run: Run) -> tuple[Ending, Stop | StopNo
             state,
             run.training,
             config,
-            total_steps=run.total_steps,
+            total_steps=run.horizon(progress),
             report=run.report,
             should_stop=run.interrupted,
         ):
@@ -247,6 +266,7 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
     if best:
         state.keep_best(judged)
     run.report(_epoch_done(state, run, means, validation, best))
+    progress.horizon = run.foreseen_steps(progress)
     if progress.epoch == run.config.max_epochs:
         return
     if run.previews.due(progress.epoch):
@@ -285,7 +305,8 @@ def _count(state: TrainingState, result: StepResult, config: TrainingConfig) -> 
 def _epoch_done(
     state: TrainingState, run: Run, means: LossMeans, validation: LossMeans | None, best: bool
 ) -> EpochDone:
-    progress = state.progress
+    progress, sums = state.progress, state.progress.sums
+    latent = validation.latent if validation else latent_use_in_training(state, run.training, run.config)
     return EpochDone(
         epoch=progress.epoch,
         step=progress.step,
@@ -301,6 +322,12 @@ def _epoch_done(
         validation_kl=validation.kl if validation else None,
         best=best,
         seconds_left=_seconds_left(progress, run),
+        learning_rate=progress.rate_factor * learning_rate(run.config, progress.step, run.horizon(progress)),
+        skipped_steps=max(0, run.training.batches_per_epoch - sums.count),
+        waiting=sums.waiting,
+        active_dimensions=latent.active if latent else None,
+        latent_dimensions=latent.dimensions if latent else None,
+        output_spread=latent.spread if latent else None,
     )
 
 

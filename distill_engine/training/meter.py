@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
 from typing import Self
 
+from torch import Tensor
+
 from distill_engine.events import Event, StepDone
+from distill_engine.training.state import Sums
 from distill_engine.training.step import StepResult
 
 REPORTS_PER_SECOND = 20
@@ -69,6 +72,17 @@ class StepMeter:
                 pieces_per_second=len(results) * self._batch_size / elapsed,
             )
         )
+
+
+def waits_counted(batches: Iterable[Tensor], sums: Sums) -> Iterator[Tensor]:
+    """Yield the batches, adding to `sums` for how long each was waited for, and for how long it was learnt from."""
+    asked = time.perf_counter()
+    for batch in batches:
+        came = time.perf_counter()
+        sums.waited += came - asked
+        yield batch
+        asked = time.perf_counter()
+        sums.used += asked - came
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -6,6 +6,8 @@ It is measured once and tells how far a model is from what is possible.
 
 from __future__ import annotations
 
+import itertools
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
+import torch
 from torch import Tensor
 
 from distill_engine.audio.distance import SpectralDistance, spectral_distance
@@ -20,15 +23,20 @@ from distill_engine.audio.io import RecordingError, write_recording
 from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
 from distill_engine.audio.spectrogram import analyse, synthesise
 from distill_engine.audio.waveform import load_waveform
-from distill_engine.events import HeardRecording, PreviewSaved
-from distill_engine.generation import generate, reconstruct
+from distill_engine.events import HeardRecording, PreviewSaved, SoundLevel
+from distill_engine.generation import reconstruct, sample
+from distill_engine.latent_path import Cloud
 from distill_engine.models.vae import ConvVAE
 from distill_engine.names import name_from
 from distill_engine.run_folder import make_inside
 from distill_engine.training.config import TrainingConfig
+from distill_engine.training.dataset import PieceLoader
 
 LEAST_SECONDS = 0.5
 """What is left of a recording behind its silence must be this long to be worth hearing."""
+
+CLOUD_BATCH, CLOUD_BATCHES = 32, 4
+"""Pieces encoded to know where sounds lie in latent space: as long as a few steps of training take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,7 @@ class Previews:
         self._normalisation = corpus.normalisation
         self._config = config
         self._references = _references(corpus, config)
+        self._pieces = _own_pieces(corpus, config)
 
     def due(self, epoch: int) -> bool:
         """Tell whether to make one after `epoch` finished epochs."""
@@ -77,24 +86,26 @@ class Previews:
         """
         folder = self._folder / f"step-{step:08d}"
         heard: list[HeardRecording] = []
-        samples: list[str] = []
+        samples: list[tuple[str, SoundLevel]] = []
         for reference in self._references:
             if should_stop():
                 shutil.rmtree(folder, ignore_errors=True)
                 return None
             heard.append(self._reconstruct(model, folder, reference))
+        cloud = self._cloud(model)
         for number in range(1, self._config.preview_samples + 1):
             if should_stop():
                 shutil.rmtree(folder, ignore_errors=True)
                 return None
-            samples.append(self._sample(model, folder, number))
+            samples.append(self._sample(model, cloud, folder, number))
         return PreviewSaved(
             step=step,
             epoch=epoch,
             best=best,
             path=self._relative(folder) if heard or samples else "",
             recordings=heard,
-            samples=samples,
+            samples=[path for path, _ in samples],
+            sample_levels=[level for _, level in samples],
             lsd=_mean([one.lsd for one in heard]),
             sc=_mean([one.sc for one in heard]),
             band=_mean([one.band for one in heard]),
@@ -119,18 +130,27 @@ class Previews:
             floor_lsd=reference.floor.lsd,
             floor_sc=reference.floor.sc,
             floor_band=reference.floor.band,
+            original_level=level_of(reference.waveform),
+            reconstruction_level=level_of(waveform),
         )
 
-    def _sample(self, model: ConvVAE, folder: Path, number: int) -> str:
+    def _sample(self, model: ConvVAE, cloud: Cloud, folder: Path, number: int) -> tuple[str, SoundLevel]:
         config = self._config
-        waveform = generate(
+        waveform = sample(
             model,
             self._normalisation,
             config.complex_spectrogram,
+            cloud,
             seconds=config.preview_seconds,
             seed=config.seed + number,
         )
-        return self._write(folder / f"sample-{number}.wav", waveform)
+        return self._write(folder / f"sample-{number}.wav", waveform), level_of(waveform)
+
+    @torch.no_grad()
+    def _cloud(self, model: ConvVAE) -> Cloud:
+        """Return where the training recordings lie in latent space now: new sounds are drawn from there."""
+        device = next(model.parameters()).device
+        return Cloud.around(torch.cat([model.encode(batch.to(device))[0].cpu() for batch in self._pieces]))
 
     def _write(self, path: Path, waveform: Tensor) -> str:
         make_inside(self._folder)
@@ -139,6 +159,26 @@ class Previews:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._folder.parent).as_posix()
+
+
+def level_of(waveform: Tensor) -> SoundLevel:
+    """Return how loud a waveform [n] is; silence is at -200 dB."""
+    samples = waveform.detach().double().nan_to_num()
+    rms = float(samples.square().mean().sqrt())
+    return SoundLevel(peak=float(samples.abs().max()), rms=20 * math.log10(max(rms, 1e-10)))
+
+
+def _own_pieces(corpus: PreparedCorpus, config: TrainingConfig) -> list[Tensor]:
+    """Return some batches of the training recordings' own pieces, normalised [B, 2, n_mels, time]."""
+    recordings = [item for item in corpus.training if item.copy == 0] or corpus.training
+    loader = PieceLoader(
+        recordings,
+        corpus.normalisation,
+        batch_size=CLOUD_BATCH,
+        time_frames=config.complex_spectrogram.time_frames,
+        shuffle=True,
+    )
+    return list(itertools.islice(loader.epoch(0), CLOUD_BATCHES))
 
 
 def _references(corpus: PreparedCorpus, config: TrainingConfig) -> list[Reference]:

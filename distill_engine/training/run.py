@@ -21,7 +21,7 @@ from distill_engine.training.checkpoint import Checkpoints
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader
 from distill_engine.training.preview import Previews
-from distill_engine.training.state import TrainingState
+from distill_engine.training.state import Progress, TrainingState
 from distill_engine.training.summary import Origin
 
 Report = Callable[[Event], object]
@@ -68,6 +68,20 @@ class Run:
     def total_steps(self) -> int:
         """Steps of the whole run, if nothing ends it before."""
         return self.config.max_epochs * self.training.batches_per_epoch
+
+    def horizon(self, progress: Progress) -> int:
+        """Return the steps over which schedules run: what was foreseen when the last epoch ended."""
+        return progress.horizon or self.total_steps
+
+    def foreseen_steps(self, progress: Progress) -> int:
+        """Return how many steps the run will have taken at its end, by its pace so far where `max_minutes` ends it.
+
+        A learning rate that has no time to come down leaves a model that is clearly worse.
+        """
+        limit, seconds = 60 * self.config.max_minutes, self.seconds()
+        if not limit or not progress.step or seconds <= 0:
+            return self.total_steps
+        return min(self.total_steps, max(progress.step, round(progress.step * limit / seconds)))
 
     def seconds(self) -> float:
         """Return how long the run has trained, earlier stretches included."""

@@ -14,6 +14,8 @@ from torch import Tensor
 from distill_engine.models.losses import Losses, weighted
 from distill_engine.models.vae import ConvVAE
 from distill_engine.training.config import LossConfig, TrainingConfig
+from distill_engine.training.latent_use import LatentUse
+from distill_engine.training.muon import Muon
 from distill_engine.training.step import StepResult
 
 
@@ -26,16 +28,28 @@ class LossMeans:
     frequency: float
     stft: float
     kl: float
+    latent: LatentUse | None = None
+    """What the latent does, where that was measured too."""
 
 
 class Sums(msgspec.Struct, kw_only=True):
-    """Losses added up over `count` steps or batches, to be told as means. Steps that were not taken don't count."""
+    """Losses added up over `count` steps or batches, to be told as means. Steps that were not taken don't count.
+
+    `waited` and `used` are the seconds for which pieces were waited for, and in which they were learnt from.
+    """
 
     count: int = 0
     magnitude: float = 0.0
     frequency: float = 0.0
     stft: float = 0.0
     kl: float = 0.0
+    waited: float = 0.0
+    used: float = 0.0
+
+    @property
+    def waiting(self) -> float | None:
+        """The share of the time that pieces were waited for; None where no time was taken."""
+        return self.waited / (self.waited + self.used) if self.used else None
 
     def add(self, parts: Losses | StepResult, count: int = 1) -> None:
         """Add a step's or batch's parts, `count` times."""
@@ -60,6 +74,7 @@ class Progress(msgspec.Struct, kw_only=True):
     `step` counts the steps of the whole run, `epoch` the finished epochs, `batch` the batches done of the one under
     way. `unjudged` is set between an epoch's last step and its judgement, so that a run stopped there judges it when
     it goes on. `best_loss` is None until an epoch was judged; `rate_factor` is below 1 after training went back once.
+    `horizon` is the number of steps the schedules reckon with, 0 until the first epoch was judged.
     """
 
     step: int = 0
@@ -70,6 +85,7 @@ class Progress(msgspec.Struct, kw_only=True):
     unjudged: bool = False
     skipped_in_row: int = 0
     rate_factor: float = 1.0
+    horizon: int = 0
     best_loss: float | None = None
     best_epoch: int = 0
     best_step: int = 0
@@ -92,7 +108,7 @@ class TrainingState:
     """
 
     model: ConvVAE
-    optimizer: torch.optim.AdamW
+    optimizer: Muon
     ema: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
@@ -149,11 +165,11 @@ def fresh_state(
     if weights is not None:
         model.load_state_dict(weights)
     model.to(device)
-    optimizer = torch.optim.AdamW(
+    optimizer = Muon(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.regularization.weight_decay,
-        fused=True,
+        bf16=config.precision == "bf16",
     )
     state = TrainingState(model=model, optimizer=optimizer)
     if config.ema_decay:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
@@ -42,9 +42,20 @@ class Wish:
     seed: int
     format: Format
     folder: Path
+    sliders: Mapping[str, float] = field(default_factory=dict)
+    """By the axis' name, in standard deviations."""
+
+    evolution: float = api.USUAL_EVOLUTION
+    preset: str = ""
+    """The name of the preset that this is."""
+
+    name: str = ""
+    """What the one file is called instead, without its suffix."""
 
     def paths(self, model_name: str) -> list[Path]:
         """Return the files that come of it."""
+        if self.name:
+            return [self.folder / f"{self.name}.{self.format}"]
         return [self.folder / f"{model_name}-{self.seed + number}.{self.format}" for number in range(self.count)]
 
 

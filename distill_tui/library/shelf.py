@@ -5,6 +5,7 @@ Between the look and the key another process may have renamed, replaced or remov
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,3 +88,11 @@ def free_seed(model_name: str, folder: Path) -> int:
     pattern = re.compile(rf"{re.escape(model_name)}-(\d{{1,10}})")
     seeds = [int(match[1]) for path in sounds_in(folder) if (match := pattern.fullmatch(path.stem))]
     return (max(seeds) + 1) % (api.LARGEST_SEED + 1) if seeds else 0
+
+
+def free_sound_name(model_name: str, seed: int, folder: Path) -> str:
+    """Return what to call a sound of a seed that may be there already with other settings: "bells-7", "bells-7-2"."""
+    taken = {path.stem for path in sounds_in(folder)}
+    wanted = f"{model_name}-{seed}"
+    names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)

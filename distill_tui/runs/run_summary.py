@@ -16,7 +16,7 @@ from distill_tui.actions import key_of
 from distill_tui.format import Words, clock, number, percent, progress_bar, state_in_words, state_tone, wrapped
 
 if TYPE_CHECKING:
-    from distill_engine.api import History, RunState
+    from distill_engine.api import EpochDone, History, RunState, StepDone
     from distill_tui.live_run import RunView
     from distill_tui.remembered import Seen
 
@@ -25,6 +25,8 @@ LONGEST_NAME = 24
 
 LISTED = 1_000
 """How many events are listed, the newest: to lay out more of them would keep a key waiting."""
+
+VERDICT = "verdict "
 
 WARNINGS_NAMED = 3
 """How many new warnings are told one by one."""
@@ -107,6 +109,27 @@ def header(view: RunView, now: float, width: int) -> list[Words]:
     if state.phase in ("starting", "scanning", "preparing"):
         return [first, *_beginning(state, width)]
     return [first, _progress(state, now, width), _losses(state, width)]
+
+
+VERDICT_MARKS = {
+    "early": ("", "dim"),
+    "learning": ("", "good"),
+    "flat": ("", "accent"),
+    "overfitting": ("! ", "warn"),
+    "collapsing": ("!! ", "bad"),
+    "diverging": ("!! ", "bad"),
+}
+"""How each kind of verdict is marked, and its tone; the words say the same."""
+
+
+def verdict_line(view: RunView, width: int) -> Words:
+    """Return what the run's curves came to last: whether it has trained enough."""
+    verdict = view.state.verdict
+    if verdict is None:
+        return []
+    mark, tone = VERDICT_MARKS.get(verdict.kind, ("", ""))
+    words = in_rows([f"{mark}{api.shown(verdict.words)}"], width - len(VERDICT), 1)
+    return [(VERDICT, "dim"), *((row, tone) for row in words)]
 
 
 def no_run() -> list[Words]:
@@ -193,7 +216,18 @@ def _losses(state: RunState, width: int) -> Words:
         line += [("   best ", "dim"), (number(state.best.value), "good"), (f" in epoch {state.best.epoch:,}", "dim")]
     elif epoch is None:
         line += [("   no epoch is done yet", "dim")]
-    return spread(line, [(f"{number(state.last_step.pieces_per_second)} pieces a second", "dim")], width)
+    return _with_pace(line, state.last_step, epoch, width)
+
+
+def _with_pace(line: Words, step: StepDone, epoch: EpochDone | None, width: int) -> Words:
+    """Add how fast pieces are learnt from, and how much of the latent is in use where there is room for that too."""
+    pace = f"{number(step.pieces_per_second)} pieces a second"
+    if epoch is not None and epoch.active_dimensions is not None and epoch.latent_dimensions:
+        latent = f"latent {epoch.active_dimensions:,} of {epoch.latent_dimensions:,} active"
+        more = spread(line, [(f"{latent}   {pace}", "dim")], width)
+        if len(more) > len(line):
+            return more
+    return spread(line, [(pace, "dim")], width)
 
 
 def _end(state: RunState, now: float, width: int) -> list[Words]:
@@ -279,6 +313,7 @@ def happenings(view: RunView) -> list[Happening]:
         *_prepared(view.state),
         *_saved(history),
         *_heard(history),
+        *_verdicts(history),
         *_warned(history),
         *_pauses(history),
         *_answers(history),
@@ -338,6 +373,19 @@ def _sounds(preview: api.PreviewSaved) -> str:
     if preview.lsd is None or preview.floor_lsd is None:
         return ""
     return f": {preview.lsd:.1f} dB from the recordings, {preview.floor_lsd:.1f} is the least"
+
+
+def _verdicts(history: History) -> Iterator[Happening]:
+    for one in history.verdicts[-LISTED - 1 :]:
+        mark, tone = VERDICT_MARKS.get(one.kind, ("", ""))
+        yield Happening(
+            key=f"event {one.seq}",
+            time=one.time,
+            step=one.step,
+            words=f"{mark}verdict: {api.shown(one.words)}",
+            tone=tone,
+            details=tuple(api.shown(text) for text in (one.evidence, one.suggestion) if text),
+        )
 
 
 def _warned(history: History) -> Iterator[Happening]:
@@ -421,7 +469,15 @@ def changes_since(view: RunView, seen: Seen) -> list[Change]:
     """
     if view.history is None or view.state.seq <= seen.seq:
         return []
-    parts = (_further, _stretches_since, _losses_since, _warnings_since, _made_since, _pauses_since)
+    parts = (
+        _further,
+        _stretches_since,
+        _losses_since,
+        _verdict_since,
+        _warnings_since,
+        _made_since,
+        _pauses_since,
+    )
     return [change for part in parts for change in part(view.state, view.history, seen)]
 
 
@@ -460,6 +516,10 @@ def _losses_since(state: RunState, history: History, seen: Seen) -> Iterator[Cha
     )
 
 
+def _verdict_since(_state: RunState, history: History, seen: Seen) -> Iterator[Change]:
+    yield from _new(_verdicts(history), seen, last=1)
+
+
 def _warnings_since(_state: RunState, history: History, seen: Seen) -> Iterator[Change]:
     new = [one for one in history.warnings if one.event.time > seen.time]
     for one in new[:WARNINGS_NAMED]:
@@ -491,7 +551,7 @@ def _pauses_since(_state: RunState, history: History, seen: Seen) -> Iterator[Ch
     yield from _new(_pauses(history), seen)
 
 
-def _new(happenings: Iterable[Happening], seen: Seen) -> Iterator[Change]:
-    for one in sorted(happenings, key=lambda told: told.time):
-        if one.time > seen.time:
-            yield Change(words=one.words, time=one.time, step=one.step, tone=one.tone)
+def _new(happenings: Iterable[Happening], seen: Seen, last: int = LISTED) -> Iterator[Change]:
+    new = [one for one in sorted(happenings, key=lambda told: told.time) if one.time > seen.time]
+    for one in new[-last:]:
+        yield Change(words=one.words, time=one.time, step=one.step, tone=one.tone)

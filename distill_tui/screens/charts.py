@@ -200,9 +200,9 @@ class ChartsView(Container):
         """Make the list anew where there is more of anything: once a minute or so, and this is asked each time."""
         history, state = view.history, view.state
         assert history is not None
-        lists = (history.previews, history.checkpoints, history.warnings, history.pauses, history.answers)
-        endings = (history.restarts, history.endings)
-        counted = (view.folder, state.prepared, history.steps.revision, *(len(one) for one in (*lists, *endings)))
+        lists = (history.previews, history.checkpoints, history.verdicts, history.warnings, history.pauses)
+        others = (history.answers, history.restarts, history.endings)
+        counted = (view.folder, state.prepared, history.steps.revision, *(len(one) for one in (*lists, *others)))
         if counted != self._counted and not view.filling:
             self._counted = counted
             self.events.show_events(run_summary.happenings(view))

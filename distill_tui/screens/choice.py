@@ -22,9 +22,12 @@ class Choice(Dialog[str | None]):
     DEFAULT_CSS = "Choice > .dialog { height: 18; }"
     BINDINGS: ClassVar[list[BindingType]] = [("escape,q", "give_up", "Give up")]
 
-    def __init__(self, question: str, columns: Sequence[Column], rows: Sequence[Row], *, empty: str) -> None:
+    def __init__(
+        self, question: str, columns: Sequence[Column], rows: Sequence[Row], *, empty: str, also: str = ""
+    ) -> None:
+        """`also` tells of further keys that a kind of choice has."""
         super().__init__()
-        self._question, self._rows = question, rows
+        self._question, self._rows, self._also = question, rows, also
         self.listing = Listing(columns, empty=empty)
 
     def compose(self) -> ComposeResult:
@@ -32,7 +35,8 @@ class Choice(Dialog[str | None]):
         with Vertical(classes="dialog"):
             yield Static(self._question, markup=False)
             yield self.listing
-            yield Static(f"enter chooses, {key_of('listing.filter')} filters, esc gives up", markup=False)
+            also = f", {self._also}" if self._also else ""
+            yield Static(f"enter chooses, {key_of('listing.filter')} filters{also}, esc gives up", markup=False)
 
     def on_mount(self) -> None:
         """Fill the list."""

@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     from distill_tui.library.generation_wish import Draft, Wish
     from distill_tui.library.model_story import Setting, Story
     from distill_tui.live_run import RunView
+    from distill_tui.screens.explore import ExploreView
     from distill_tui.screens.sounds_view import SoundsView
 
-Side = Literal["", "detail", "settings", "sounds"]
-"""What stands beside the list, or below it where there is little width."""
+Side = Literal["", "detail", "settings", "sounds", "explore"]
+"""What stands beside the list, or below it where there is little width; Explore takes the list's place too."""
 
 _SETTINGS = (Column(title="setting"), Column(title="value", width=15), Column(title="usually", width=15))
 
@@ -68,6 +69,10 @@ class LibraryPane(Pane):
         & > #library-side, &.-settings > #library-side { width: 1fr; height: 1fr; padding: 0; }
         &.-side > #models { height: 6; }
     }
+    LibraryPane.-explore {
+        & > #models, & > #library-side { display: none; }
+        & > ExploreView { display: block; }
+    }
     LibraryPane.-empty { layout: vertical;
         & > #models { height: 1; }
         & > #library-side { display: none; }
@@ -82,6 +87,7 @@ class LibraryPane(Pane):
         self._hint = Lines(id="library-hint")
         self._settings = Listing(_SETTINGS, empty="the model's file doesn't tell them", id="settings")
         self._sounds: SoundsView | None = None
+        self._explore: ExploreView | None = None
         self._models: dict[str, LibraryEntry] = {}
         self._side: Side = ""
         self._usual_side: Side = ""
@@ -143,6 +149,7 @@ class LibraryPane(Pane):
         if go_to is not None:
             self.listing.rows.go_to(str(go_to))
         self._show_model()
+        self._follow_explored()
 
     @on(Rows.Moved, "#models Rows")
     def _moved(self) -> None:
@@ -168,7 +175,7 @@ class LibraryPane(Pane):
         had_focus = self.is_shown and self.distill.focused is self._focus_of(self._side)
         self._side = side
         self.set_class(bool(side), "-side")
-        for name in ("detail", "settings", "sounds"):
+        for name in ("detail", "settings", "sounds", "explore"):
             self.set_class(side == name, f"-{name}")
         self._show_model()
         if had_focus:
@@ -177,6 +184,8 @@ class LibraryPane(Pane):
     def _focus_of(self, side: Side) -> Widget:
         if side == "settings":
             return self._settings.rows
+        if side == "explore" and self._explore:
+            return self._explore.first_focus()
         return self._sounds.first_focus() if side == "sounds" and self._sounds else self.listing.rows
 
     def _show_model(self) -> None:
@@ -209,12 +218,50 @@ class LibraryPane(Pane):
 
     def action_back(self) -> None:
         """Go back to the models; from there stop generating."""
-        if self._side in ("settings", "sounds"):
+        if self._side in ("settings", "sounds", "explore"):
             self._show_side(self._usual_side)
         elif self._side == "detail" and self._narrow:
             self.action_details()
         else:
             self.action_cancel()
+
+    # Exploring.
+
+    @work(group="library-explore", exclusive=True)
+    async def action_explore(self) -> None:
+        """Show the model's sliders and what they make."""
+        if (shown := self._usable()) is None:
+            return
+        entry, view = await self._still(shown), await self._mounted_explore()
+        self._show_side("explore")
+        view.show(entry)
+
+    async def _mounted_explore(self) -> ExploreView:
+        if self._explore is None:
+            module = await asyncio.to_thread(importlib.import_module, "distill_tui.screens.explore")
+            self._explore = cast("ExploreView", module.ExploreView())
+            await self.mount(self._explore)
+        return self._explore
+
+    def _follow_explored(self) -> None:
+        """Have the model that is explored as its file is now, whatever it is called; leave where it is gone."""
+        if self._side != "explore" or self._explore is None or (explored := self._explore.entry) is None:
+            return
+        now = shelf.same_model(explored, self._known)
+        if now is None or now.info is None:
+            self._show_side(self._usual_side)
+            self.distill.say(f"the model {api.shown(explored.name)} is no longer there")
+        elif now != explored:
+            self._explore.show(now)
+
+    @work(group="library-generate", exclusive=True)
+    async def on_explore_view_sound_asked(self, event: ExploreView.SoundAsked) -> None:
+        """Let the helper process make the sound of some sliders."""
+        if self._says_it_is_generating():
+            return
+        entry = await self._still(event.entry)
+        wish = await asyncio.to_thread(_explored_wish, entry, event, self.distill.memory.generating)
+        self._generation = self._generate(entry, wish, overwrite=False)
 
     # What is done with a model.
 
@@ -326,10 +373,7 @@ class LibraryPane(Pane):
         from distill_tui.screens.asking import agreed_to_replace  # noqa: PLC0415
         from distill_tui.screens.generate_dialog import GenerateDialog  # noqa: PLC0415
 
-        if self._is_generating:
-            self.distill.say("sounds are being made already", f"{key_of('library.cancel')} cancels that")
-            return
-        if (shown := self._usable()) is None:
+        if self._says_it_is_generating() or (shown := self._usable()) is None:
             return
         entry = await self._still(shown)
         draft = await asyncio.to_thread(_offered, entry, self.distill.memory.generating)
@@ -358,7 +402,10 @@ class LibraryPane(Pane):
         self._made[entry.name] = [*reversed(made.paths), *self._made.get(entry.name, ())]
         where = f"in {api.shown(str(wish.folder))}; {key_of('library.sounds')} in Library shows them"
         self.distill.say(f"made {in_words(wish, entry.name)}", where)
-        if self.is_shown:
+        if self._side == "explore" and self._explore is not None:
+            if self._explore.entry is not None and self._explore.entry.id == entry.id:
+                self._explore.show_made(made.paths[-1])
+        elif self.is_shown:
             self._show_made(entry.name, made)
         else:
             self._unseen = entry.name, made
@@ -366,6 +413,11 @@ class LibraryPane(Pane):
     @property
     def _is_generating(self) -> bool:
         return self._generation is not None and not self._generation.is_finished
+
+    def _says_it_is_generating(self) -> bool:
+        if self._is_generating:
+            self.distill.say("sounds are being made already", f"{key_of('library.cancel')} cancels that")
+        return self._is_generating
 
     def action_cancel(self) -> None:
         """Stop generating."""
@@ -475,6 +527,23 @@ def _offered(entry: LibraryEntry, last: Generating) -> Draft:
     return first_draft(last, folder, shelf.free_seed(entry.name, folder))
 
 
+def _explored_wish(entry: LibraryEntry, asked: ExploreView.SoundAsked, last: Generating) -> Wish:
+    from distill_tui.library.generation_wish import Format, Wish  # noqa: PLC0415
+
+    folder, settings = shelf.sounds_folder(entry.name), asked.settings
+    return Wish(
+        seconds=settings.seconds,
+        count=1,
+        seed=settings.seed,
+        format=cast("Format", last.format),
+        folder=folder,
+        sliders=settings.sliders,
+        evolution=settings.evolution,
+        preset=asked.preset,
+        name=shelf.free_sound_name(entry.name, settings.seed, folder),
+    )
+
+
 def _request(entry: LibraryEntry, wish: Wish, overwrite: bool) -> api.Generate:
     """Return what to ask of the helper; in a thread, for the messages bring numpy along."""
     return api.Generate(
@@ -485,4 +554,8 @@ def _request(entry: LibraryEntry, wish: Wish, overwrite: bool) -> api.Generate:
         count=wish.count,
         format=wish.format,
         overwrite=overwrite,
+        sliders=dict(wish.sliders),
+        evolution=wish.evolution,
+        preset=wish.preset,
+        name=wish.name,
     )

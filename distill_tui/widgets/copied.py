@@ -32,7 +32,7 @@ class CopiedLine(Paragraphs):
         """Show a line below words, of which there may be none."""
         above: list[Words] = [[(words, "dim")]] if words else []
         self.add_class("-open")
-        self.write(lambda width: [*above, *([(piece, "")] for piece in _pieces(api.shown(line), width))])
+        self.write(lambda width: [*above, *([(piece, "")] for piece in pieces(api.shown(line), width))])
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -47,7 +47,7 @@ class CopiedLine(Paragraphs):
         return was_open
 
 
-def _pieces(line: str, width: int) -> list[str]:
+def pieces(line: str, width: int) -> list[str]:
     """Return a line in pieces that put together are exactly it, so that it can be copied by hand."""
     pieces = []
     while line:

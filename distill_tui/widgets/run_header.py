@@ -1,4 +1,4 @@
-"""The first lines of the Training screen: how the run goes, or how it ended and what to do."""
+"""The first lines of the Training screen: how the run goes, or how it ended and what to do; whether it is enough."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from distill_tui.live_run import RunView
 from distill_tui.runs import run_summary
 from distill_tui.widgets.line import Lines
 
-ROWS = 3
+ROWS = 4
 
 
 class RunHeader(Lines):
-    """Three lines about the run that is watched."""
+    """Three lines about the run that is watched, and one for the verdict on its curves."""
 
     DEFAULT_CSS = f"RunHeader {{ height: {ROWS}; padding: 0 1; }}"
 
@@ -28,7 +28,10 @@ class RunHeader(Lines):
 
     def tick(self) -> None:
         """Bring what depends on the time up to now."""
-        lines = run_summary.header(self._view, time.time(), self.size.width) if self._view else run_summary.no_run()
+        view, width = self._view, self.size.width
+        lines = run_summary.no_run()
+        if view is not None:
+            lines = [*run_summary.header(view, time.time(), width), run_summary.verdict_line(view, width)]
         self.show([run_summary.plain(line, ascii_only=self._ascii_only) for line in lines])
 
     def on_resize(self) -> None:

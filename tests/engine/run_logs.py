@@ -22,6 +22,7 @@ from distill_engine.events import (
     SkippedFile,
     StepDone,
     SystemSample,
+    VerdictReached,
     WarningRaised,
     encode,
 )
@@ -173,6 +174,17 @@ def epoch(number: int, validation: float | None, *, best: bool = True) -> list[E
 
 def sample() -> SystemSample:
     return SystemSample(cpu=50.0, memory_used=1, memory_total=2, worker_cpu=100.0, worker_memory=1, gpus=[])
+
+
+def reached(epoch: int, kind: str = "learning") -> VerdictReached:
+    return VerdictReached(
+        epoch=epoch,
+        step=epoch * STEPS_PER_EPOCH,
+        kind=kind,
+        words=f"it is {kind}: validation falls",
+        evidence="from 0.5 to 0.25",
+        suggestion="let it train on",
+    )
 
 
 def saved(epoch: int) -> CheckpointSaved:

@@ -100,7 +100,8 @@ def test_a_restored_state_equals_the_one_that_was_saved(run: SmallRun) -> None:
     for name, tensor in state.model.state_dict().items():
         assert torch.equal(tensor, saved.tensors[f"model/{name}"])
     for name, parameter in state.model.named_parameters():
-        assert torch.equal(state.optimizer.state[parameter]["exp_avg"], saved.tensors[f"optimizer/{name}/exp_avg"])
+        for key, value in state.optimizer.state[parameter].items():
+            assert torch.equal(value, saved.tensors[f"optimizer/{name}/{key}"])
     assert state.ema.keys() == state.best.keys() == state.model.state_dict().keys()
 
 

@@ -114,6 +114,22 @@ def test_training_prints_its_events_and_leaves_a_run_folder_and_a_model(trained:
     heard = preview["recordings"][0]
     assert all((folder / path).is_file() for path in (heard["original"], heard["reconstruction"], *preview["samples"]))
     assert heard["floor_lsd"] < heard["lsd"]
+    assert heard["original_level"]["peak"] > 0.1
+    assert len(preview["sample_levels"]) == len(preview["samples"])
+
+
+def test_a_run_says_whether_it_has_trained_enough_and_how_much_of_its_latent_is_in_use(trained: Trained) -> None:
+    events = parsed(trained.result.out)
+    epochs = [event for event in events if event["type"] == "EpochDone"]
+    assert all(0 <= event["active_dimensions"] <= event["latent_dimensions"] for event in epochs)
+    assert epochs[-1]["latent_dimensions"] == SMALL["latent_dim"]
+    assert epochs[-1]["skipped_steps"] == 0
+    assert 0 < epochs[-1]["waiting"] < 1
+    verdict = [event for event in events if event["type"] == "VerdictReached"][-1]
+    assert (verdict["kind"], verdict["epoch"]) == ("early", epochs[-1]["epoch"])
+    told = trained.program.run("show", "a").out
+    assert f"Verdict after epoch {verdict['epoch']}: it is too early to tell." in told
+    assert json.loads(trained.program.run("show", "a", "--json").out)["verdict"]["words"] == verdict["words"]
 
 
 def test_a_finished_run_leaves_one_model_that_opens(trained: Trained) -> None:

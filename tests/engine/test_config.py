@@ -241,8 +241,9 @@ def test_presets_differ_in_restraint_and_in_one_direction() -> None:
     )
     for key in ("learning_rate", "regularization.gradient_clip", "batch_size"):
         assert get(conservative, key) < get(balanced, key) < get(aggressive, key)  # type: ignore[operator]
-    for key in ("regularization.dropout", "regularization.weight_decay", "augmentation.copies", "warmup_steps"):
+    for key in ("regularization.weight_decay", "augmentation.copies", "warmup_steps"):
         assert get(conservative, key) > get(balanced, key) > get(aggressive, key)  # type: ignore[operator]
+    assert conservative.regularization.dropout > balanced.regularization.dropout
 
 
 def test_balanced_is_the_defaults_where_the_material_allows_it() -> None:
@@ -277,7 +278,6 @@ def test_auto_stretches_little_material_and_lets_much_speak_for_itself() -> None
     little, some, _, much = (preset_config("auto", *material) for material in MATERIALS)
     for less, more in itertools.pairwise((little, some, much)):
         assert less.augmentation.copies > more.augmentation.copies
-        assert less.regularization.dropout > more.regularization.dropout
         assert less.batch_size < more.batch_size
         assert less.max_epochs > more.max_epochs
 
@@ -287,7 +287,6 @@ def test_auto_fits_length_and_number_of_recordings_both() -> None:
     by_number = [preset_config("auto", 1800, files) for files in (3, 30, 300)]
     for configs in (by_length, by_number):
         for less, more in itertools.pairwise(configs):
-            assert less.regularization.dropout > more.regularization.dropout
             assert less.augmentation.copies >= more.augmentation.copies
             assert less.batch_size <= more.batch_size
         assert configs[0].augmentation.copies > configs[-1].augmentation.copies
@@ -297,7 +296,6 @@ def test_auto_fits_length_and_number_of_recordings_both() -> None:
 def test_auto_never_turns_back_as_the_material_grows(files: int) -> None:
     configs = [preset_config("auto", 2.0**power, files) for power in range(3, 17)]
     for less, more in itertools.pairwise(configs):
-        assert less.regularization.dropout >= more.regularization.dropout
         assert less.augmentation.copies >= more.augmentation.copies
         assert less.batch_size <= more.batch_size
         assert less.learning_rate <= more.learning_rate

@@ -16,6 +16,7 @@ from distill_engine.audio import cache as cache_files
 from distill_engine.audio.preprocessing import PreparedCorpus, preprocess_complex_spectrograms
 from distill_engine.audio.waveform import load_waveform
 from distill_engine.errors import DistillError
+from distill_engine.training.colouring import Colouring
 from distill_engine.training.config import AugmentationConfig, TrainingConfig
 from distill_engine.training.dataset import (
     AudioTrainingDataset,
@@ -24,7 +25,9 @@ from distill_engine.training.dataset import (
     create_data_loaders,
 )
 
-_CONFIG = TrainingConfig(batch_size=8, val_fraction=0.2, augmentation=AugmentationConfig(copies=1))
+_CONFIG = TrainingConfig(
+    batch_size=8, val_fraction=0.2, augmentation=AugmentationConfig(copies=1, level_db=0.0, tone_db=0.0)
+)
 _SECONDS = (0.3, 1.0, 2.7, 6.0, 11.0)
 
 
@@ -71,6 +74,19 @@ def test_a_piece_is_the_window_of_the_cached_spectrogram(prepared: PreparedCorpu
         values = np.fromfile(entry.path, np.float16, entry.frames * 256, offset=cache_files.HEADER_BYTES)
         raw = torch.from_numpy(values.reshape(-1, 2, 128)[start : start + 94].astype(np.float32)).permute(1, 2, 0)
         assert torch.equal(piece, prepared.normalisation.normalise(raw))
+
+
+def test_training_pieces_are_coloured_and_validation_ones_are_not(prepared: PreparedCorpus) -> None:
+    augmentation = dataclasses.replace(_CONFIG.augmentation, level_db=6.0, tone_db=3.0)
+    coloured = create_complex_data_loaders(prepared, dataclasses.replace(_CONFIG, augmentation=augmentation))
+    plain = create_complex_data_loaders(prepared, _CONFIG)
+    colouring = Colouring(level_db=6.0, tone_db=3.0, seed=_CONFIG.seed)
+    for number, (one, other) in enumerate(zip(coloured[0].epoch(2, 1), plain[0].epoch(2, 1), strict=True), start=1):
+        assert torch.equal(one, colouring.apply(other, prepared.normalisation.magnitude_scale, 2, number))
+        assert not torch.equal(one, other)
+    assert coloured[1] is not None
+    assert plain[1] is not None
+    assert all(torch.equal(*pair) for pair in zip(coloured[1].epoch(0), plain[1].epoch(0), strict=True))
 
 
 def test_an_epoch_starts_in_its_middle_with_the_same_batches(loader: PieceLoader) -> None:

@@ -91,11 +91,11 @@ def test_a_cache_holds_every_recording_and_the_copies_of_those_trained_on() -> N
 
 def test_a_longer_average_and_more_checkpoints_take_more_disk() -> None:
     few = estimate(config(), HOUR, 60).run_bytes
-    assert estimate(config({"ema_decay": 0.999}), HOUR, 60).run_bytes > few
+    assert estimate(config({"ema_decay": 0.0}), HOUR, 60).run_bytes < few
     assert estimate(config({"checkpoint_keep": 4}), HOUR, 60).run_bytes > few
     assert estimate(config({"preview_interval": 1}), HOUR, 60).run_bytes > few
     weights = estimate(config(), HOUR, 60).model_bytes
-    assert 3 * 3 * weights < few < 2 * 3 * 5 * weights
+    assert 3 * 2 * weights < few < 2 * 3 * 4 * weights
 
 
 def test_memory_grows_with_the_batch_and_the_model() -> None:
@@ -103,7 +103,7 @@ def test_memory_grows_with_the_batch_and_the_model() -> None:
     assert 500e6 < usual < 1.5e9
     assert estimate(config({"batch_size": 256}), HOUR, 60).memory_bytes > 2 * usual
     assert estimate(config({"latent_dim": 1024}), HOUR, 60).memory_bytes > usual
-    assert estimate(config({"ema_decay": 0.99}), HOUR, 60).memory_bytes > usual
+    assert estimate(config({"ema_decay": 0.0}), HOUR, 60).memory_bytes < usual
 
 
 def test_settings_and_estimates_load_without_torch() -> None:

@@ -16,7 +16,7 @@ KINDS: tuple[type[Event], ...] = typing.get_args(AnyEvent)
 
 def example(kind: type[Event]) -> Event:
     """Return an event with a value in every field."""
-    values: dict[Any, Any] = {str: "x", int: 3, float: 0.5, bool: True, Answer: "done"}
+    values: dict[Any, Any] = {str: "x", int: 3, int | None: 3, float: 0.5, bool: True, Answer: "done"}
     fields: dict[str, Any] = {
         info.name: values.get(info.type, [] if "list" in str(info.type) else 0.25)
         for info in msgspec.structs.fields(kind)

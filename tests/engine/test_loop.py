@@ -53,9 +53,14 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     [
         {"complex_spectrogram.n_mels": 128, "complex_spectrogram.hop_length": 512},
         {"ema_decay": 0.9, "learning_rate_schedule": "constant"},
-        {"precision": "bf16", "regularization.dropout": 0.5},
+        {
+            "precision": "bf16",
+            "regularization.dropout": 0.5,
+            "augmentation.level_db": 12.0,
+            "augmentation.tone_db": 9.0,
+        },
     ],
-    ids=["plain", "averaged", "bf16"],
+    ids=["plain", "averaged", "bf16, coloured"],
 )
 def test_twenty_steps_at_once_and_seven_then_thirteen_give_the_same_bytes(
     run: SmallRun, tmp_path: Path, changes: dict[str, Value]
@@ -75,6 +80,12 @@ def test_twenty_steps_at_once_and_seven_then_thirteen_give_the_same_bytes(
     assert second.progress.best_epoch == whole.progress.best_epoch
 
 
+def test_the_learning_rate_comes_down_though_time_ends_the_run(run: SmallRun) -> None:
+    run.train(small_config(max_epochs=10_000, max_minutes=0.05))
+    rates = [event.learning_rate for event in run.reported(StepDone)]
+    assert rates[-1] < 0.3 * max(rates)
+
+
 def test_events_come_in_order_and_tell_every_step_once(run: SmallRun) -> None:
     run.train(small_config(max_epochs=3))
     kinds = [type(event) for event in run.events]
@@ -83,6 +94,21 @@ def test_events_come_in_order_and_tell_every_step_once(run: SmallRun) -> None:
     assert run.reported(StepDone)[-1].step == 12
     prepared = run.reported(PreprocessDone)[0]
     assert (prepared.found, prepared.used, prepared.skipped) == (3, 3, [])
+
+
+@pytest.mark.parametrize("val_fraction", [0.0, 0.3])
+def test_each_epoch_tells_how_much_of_the_latent_is_in_use_with_or_without_a_validation(
+    run: SmallRun, val_fraction: float
+) -> None:
+    run.train(small_config(max_epochs=1, val_fraction=val_fraction))
+    (epoch,) = run.reported(EpochDone)
+    assert (epoch.validation_loss is None) == (val_fraction == 0)
+    assert epoch.latent_dimensions == 8
+    assert epoch.active_dimensions is not None
+    assert 0 <= epoch.active_dimensions <= 8
+    assert epoch.output_spread is not None
+    assert epoch.output_spread > 0
+    assert epoch.skipped_steps == 0
 
 
 def test_training_learns(run: SmallRun) -> None:
@@ -138,6 +164,7 @@ def test_one_bad_step_is_left_out_and_told(run: SmallRun, monkeypatch: pytest.Mo
     outcome = run.train(small_config())
     assert outcome.ending == "epochs"
     assert [event.kind for event in run.reported(WarningRaised)] == ["not-finite"]
+    assert [event.skipped_steps for event in run.reported(EpochDone)] == [1, 0, 0, 0]
     assert all(tensor.isfinite().all() for tensor in weights(outcome.checkpoint).values())
 
 

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill_engine.models.losses import Losses, frequency_loss, kl_per_dimension, kl_weight, stft_loss, vae_losses
+from distill_engine.models.losses import (
+    Losses,
+    frequency_loss,
+    kl_per_dimension,
+    kl_weight,
+    magnitude_loss,
+    stft_loss,
+    vae_losses,
+)
 from distill_engine.models.vae import ConvVAE
 from distill_engine.training.config import KlLossConfig, LossConfig
 
@@ -64,6 +72,16 @@ def test_no_part_is_ever_negative(scale: float) -> None:
     logvar = (scale * torch.randn(4, 16, generator=generator)).clamp(-10, 4)
     losses = _losses(scale * _spectrogram(seed=1), scale * _spectrogram(), mu, logvar)
     assert all(part.isfinite() and part >= 0 and part.ndim == 0 for part in _all(losses))
+
+
+def test_an_error_in_a_loud_band_costs_five_times_that_in_a_silent_one() -> None:
+    x = torch.zeros(1, 128, 94)
+    x[:, :64] = 3.0
+    loud, silent = x.clone(), x.clone()
+    loud[:, 10] += 0.5
+    silent[:, 100] += 0.5
+    assert magnitude_loss(loud, x) == pytest.approx(5 * magnitude_loss(silent, x).item())
+    assert magnitude_loss(x + 0.25, x) == pytest.approx(0.25)
 
 
 def test_a_frequency_is_weighed_by_the_magnitude_it_belongs_to() -> None:

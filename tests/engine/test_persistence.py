@@ -28,7 +28,7 @@ from distill_engine.models.model_info import (
     ModelInfo,
     TrainingSummary,
 )
-from distill_engine.models.persistence import load_model, save_model, save_model_from_checkpoint
+from distill_engine.models.persistence import load_model, rewrite_info, save_model, save_model_from_checkpoint
 from distill_engine.models.vae import ConvVAE
 
 _architecture = Architecture(latent_dim=3, time_frames=32)
@@ -153,6 +153,61 @@ def test_axes_of_another_latent_space_are_refused(
 ) -> None:
     with pytest.raises(ModelFileError):
         load_model(_rewritten(saved, tmp_path / "a.distill", change))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"deviation": 1e300}, "deviation"),
+        ({"direction": [1e300, 0.0, 0.0]}, "direction"),
+        ({"low": -1e9}, "low"),
+        ({"name": "\x1b[31m"}, "name"),
+        ({}, "two axes have one name"),
+    ],
+)
+def test_axes_that_would_do_harm_are_refused(
+    saved: Path, tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    axis = {"name": "brightness", "direction": [1.0, 0.0, 0.0], "deviation": 1.0, "low": -1.0, "high": 1.0}
+
+    def change(_: dict[str, Tensor], document: dict[str, Any]) -> None:
+        document |= {"latent_mean": [0.0] * 3, "latent_axes": [axis, {**axis, **changes}]}
+
+    with pytest.raises(ModelFileError, match=told):
+        load_model(_rewritten(saved, tmp_path / "a.distill", change))
+
+
+@pytest.mark.parametrize("change", [_set("latent_mean", to=[1e300, 0.0, 0.0]), _set("latent_rest", to=1e300)])
+def test_a_middle_beyond_all_numbers_is_refused(
+    saved: Path, tmp_path: Path, change: Callable[[dict[str, Tensor], dict[str, Any]], None]
+) -> None:
+    with pytest.raises(ModelFileError, match="latent_"):
+        load_model(_rewritten(saved, tmp_path / "a.distill", change))
+
+
+def test_a_description_is_written_anew_and_the_weights_stay_byte_for_byte(saved: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(saved, tmp_path / "a.distill"))
+    before = _bytes_of_tensors(path)
+    axis = LatentAxis(name="brightness", direction=(0.6, 0.8, 0.0), deviation=0.5, low=-2.0, high=3.0, correlation=0.9)
+    info = msgspec.structs.replace(load_model(path).info, latent_mean=(0.25, 0.5, 1.0), latent_axes=(axis,))
+    for _ in range(2):
+        rewrite_info(path, info)
+        assert load_model(path).info == info
+        assert _bytes_of_tensors(path) == before
+    assert [left.name for left in tmp_path.iterdir()] == ["a.distill"]
+
+
+def test_another_model_gets_no_foreign_description(saved: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(saved, tmp_path / "a.distill"))
+    with pytest.raises(ModelFileError, match="another model"):
+        rewrite_info(path, _info(id="1" * 32))
+    assert path.read_bytes() == saved.read_bytes()
+    with pytest.raises(NotFoundError):
+        rewrite_info(tmp_path / "gone.distill", _info())
+
+
+def _bytes_of_tensors(path: Path) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in safetensors.torch.load_file(path).items()}
 
 
 def _tensor(name: str, value: Tensor | None) -> Callable[[dict[str, Tensor], dict[str, Any]], None]:

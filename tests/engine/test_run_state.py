@@ -32,6 +32,7 @@ from distill_engine.events import (
     WarningRaised,
 )
 from distill_engine.run_state import Best, RunState, apply, fold
+from tests.engine.run_logs import reached
 
 
 def numbered(events: Iterable[Event]) -> list[Event]:
@@ -228,6 +229,14 @@ def test_a_restart_takes_back_all_of_later_steps() -> None:
     assert (state.last_step.step, state.last_epoch.epoch, state.last_preview.step) == (10, 1, 10)
     assert [one.event.message for one in state.warnings] == ["early"]
     assert state.warnings_raised == 1
+
+
+def test_a_restart_takes_back_a_later_verdict_and_keeps_the_one_before() -> None:
+    events = [*epoch_one(), epoch(1, 0.6, best=True), reached(1), checkpoint(10), epoch(2, 0.4, best=True)]
+    state = fold(numbered([*events, reached(2, "flat"), restarted(10)]))
+    assert state.verdict is not None
+    assert (state.verdict.epoch, state.verdict.kind) == (1, "learning")
+    assert fold(numbered([*events, restarted(0)])).verdict is None
 
 
 def test_a_restart_from_the_beginning_leaves_nothing_of_the_steps_before() -> None:

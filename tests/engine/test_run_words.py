@@ -34,6 +34,7 @@ from tests.engine.run_logs import (
     new_run,
     prepared,
     previewed,
+    reached,
     restarted,
     sample,
     saved,
@@ -82,7 +83,7 @@ def random_log(seed: int) -> list[Event]:
     events: list[Event] = [started(), prepared()]
     done, kept = 0, 0
     for _ in range(draw.randrange(5, 30)):
-        match draw.choice(("epoch", "epoch", "epoch", "checkpoint", "warning", "restart")):
+        match draw.choice(("epoch", "epoch", "epoch", "checkpoint", "warning", "verdict", "restart")):
             case "epoch":
                 done += 1
                 events += epoch(done, draw.random(), best=draw.random() < 0.3)
@@ -91,6 +92,8 @@ def random_log(seed: int) -> list[Event]:
                 kept = done
             case "warning":
                 events.append(warned("a spike"))
+            case "verdict" if done:
+                events.append(reached(done))
             case "restart":
                 events += [step_done(done * 10 + 3), restarted(kept * 10), prepared()]
                 done = kept
@@ -205,6 +208,26 @@ def test_a_finished_run_that_was_best_early_is_not() -> None:
     words = story(logged([*events, FINISHED]))
     assert "It was best long before the end" in words
     assert "max_epochs=" not in words
+
+
+def test_a_verdict_is_told_with_its_evidence_and_what_to_do_and_decides_what_comes_next() -> None:
+    events = [started(), prepared(), *epoch(1, 0.25), *epoch(2, 0.5, best=False)]
+    folder = logged([*events, reached(2), FINISHED])
+    words = story(folder)
+    assert "Verdict after epoch 2: it is learning: validation falls.\n  from 0.5 to 0.25\n  let it train on\n" in words
+    assert "resume strings --set max_epochs=8 trains on" in words
+    assert "best long before" not in words
+    told = run_words.description(read(folder, before=0.0), NOW).verdict
+    assert told is not None
+    assert (told.kind, told.epoch) == ("learning", 2)
+    assert "max_epochs=" not in story(logged([*events, reached(2, "flat"), FINISHED], "flat"))
+
+
+def test_how_much_of_the_latent_is_in_use_is_told_where_it_was_measured() -> None:
+    measured = msgspec.structs.replace(epoch_done(1, 0.5), active_dimensions=97, latent_dimensions=128)
+    folder = logged([started(), prepared(), measured])
+    assert "97 of 128 latent dimensions are active." in story(folder)
+    assert run_words.description(read(folder, before=0.0), NOW).active_dimensions == 97
 
 
 def test_a_failed_run_is_told_with_reason_and_hint() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,14 +18,18 @@ import psutil
 import pytest
 import soundfile
 import torch
+from msgspec.structs import replace
 
 from distill_engine import datasets
 from distill_engine.audio import cache as cache_files
 from distill_engine.audio.augmentation import CopyParameters
-from distill_engine.audio.pictures import FLOOR_DB
+from distill_engine.audio.loudness import loudness_db
+from distill_engine.audio.pictures import FLOOR_DB, picture_of_spectrogram
 from distill_engine.audio.preprocessing import preprocess_complex_spectrograms
+from distill_engine.audio.tags import read_tags
 from distill_engine.audio.waveform import load_waveform
 from distill_engine.errors import DistillError
+from distill_engine.generation import Wish, spectrogram_of
 from distill_engine.library import find_model
 from distill_engine.models.model_info import Architecture, MagnitudeRange, ModelInfo, Representation, TrainingSummary
 from distill_engine.models.persistence import load_model, save_model
@@ -34,8 +39,11 @@ from distill_engine.service_client import Service
 from distill_engine.service_messages import (
     AugmentedPictures,
     Cancel,
+    Compare,
+    Explore,
     Generate,
     Progress,
+    Steering,
     decode_answer,
     decode_request,
     encode,
@@ -107,7 +115,7 @@ def setting(event: asyncio.Event, done: int = 0) -> Callable[[Progress], None]:
     return on_progress
 
 
-def refusal(front: Front, request: Generate | AugmentedPictures) -> DistillError:
+def refusal(front: Front, request: Generate | Explore | AugmentedPictures) -> DistillError:
     with pytest.raises(DistillError) as caught:
         front.run(front.service.ask(request))
     error: DistillError = caught.value
@@ -176,6 +184,39 @@ def test_what_cannot_be_done_is_refused_with_its_cause_and_the_helper_lives_on(
     assert broken_inside.message.startswith("something broke inside Distill: ValueError")
     assert "service.log" in broken_inside.hint
     assert helpers() == [helper]
+
+
+def test_a_picture_of_settings_is_that_of_the_sound_they_make(front: Front, model: Path) -> None:
+    asked = Explore(model=model, steering=Steering(seed=5), seconds=2.0, columns=20, rows=16)
+    drawn = front.run(front.service.ask(asked)).mel
+    assert drawn.decibels.shape == (16, 20)
+    assert drawn.seconds == 2.0
+    loaded = load_model(model)
+    raw = spectrogram_of(loaded, Wish(seconds=2.0, seed=5))[0].numpy()
+    assert drawn.decibels.max() == pytest.approx(picture_of_spectrogram(raw, 2.0, 20, 16).decibels.max(), abs=0.1)
+    other = front.run(front.service.ask(replace(asked, steering=Steering(seed=6)))).mel
+    assert not np.allclose(other.decibels, drawn.decibels, atol=0.1)
+
+
+def test_a_model_that_was_replaced_is_loaded_anew(front: Front, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "changing.distill"
+    shutil.copy(model, path)
+    asked = Explore(model=path, steering=Steering(), seconds=1.0, columns=4, rows=4)
+    front.run(front.service.ask(asked))
+    path.write_bytes(b"no model")
+    assert "changing.distill" in refusal(front, asked).message
+
+
+def test_sounds_to_compare_are_equally_loud_and_say_nothing(front: Front, model: Path, tmp_path: Path) -> None:
+    asked = Compare(model=model, folder=tmp_path / "blind", a=Steering(seed=1), b=Steering(seed=2), seconds=1.0)
+    made = front.run(front.service.ask(asked))
+    assert (made.a, made.b) == (tmp_path / "blind" / "A.wav", tmp_path / "blind" / "B.wav")
+    a, b = (soundfile.read(path, dtype="float32")[0] for path in (made.a, made.b))
+    assert len(a) == len(b) == 48_000
+    assert not np.allclose(a, b, atol=1e-3)
+    assert loudness_db(a, 48_000) == pytest.approx(loudness_db(b, 48_000), abs=0.01)
+    assert [read_tags(path) for path in (made.a, made.b)] == [None, None]
+    assert made.a.stat().st_size == made.b.stat().st_size
 
 
 def test_a_copys_picture_shows_the_very_copy_that_a_run_trains_on(front: Front, tmp_path: Path) -> None:

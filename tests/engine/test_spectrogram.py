@@ -69,9 +69,20 @@ def test_real_recordings_come_back_close(corpus: Path) -> None:
     for name in RECORDINGS:
         waveform = recording(corpus, name)
         distances.append(spectral_distance(waveform, round_trip(waveform)))
-    assert sum(d.lsd for d in distances) / len(distances) < 2.6
-    assert sum(d.sc for d in distances) / len(distances) < 0.23
-    assert sum(d.band for d in distances) / len(distances) < 1.3
+    assert sum(d.lsd for d in distances) / len(distances) < 2.2
+    assert sum(d.sc for d in distances) / len(distances) < 0.11
+    assert sum(d.band for d in distances) / len(distances) < 0.6
+
+
+def test_a_batch_comes_back_as_each_alone_would(corpus: Path) -> None:
+    """Of three seconds, which are two pieces."""
+    waveforms = torch.stack([recording(corpus, name)[: 3 * RATE] for name in ("guit_em9", "loop_tabla")])
+    spectrograms = torch.stack([analyse(waveform, CONFIG) for waveform in waveforms])
+    together = synthesise(spectrograms, CONFIG, 3 * RATE)
+    assert together.shape == (2, 3 * RATE)
+    for spectrogram, rebuilt in zip(spectrograms, together, strict=True):
+        alone = synthesise(spectrogram, CONFIG, 3 * RATE)
+        assert float((rebuilt - alone).abs().max()) < 1e-3 * float(alone.abs().max())
 
 
 def test_half_precision_costs_nothing(corpus: Path) -> None:
@@ -83,11 +94,10 @@ def test_half_precision_costs_nothing(corpus: Path) -> None:
     assert after.band - before.band < 0.02
 
 
-@pytest.mark.parametrize("hertz", [440.0, 1000.0, 5000.0])
-def test_a_sine_comes_back_without_wobble(hertz: float) -> None:
-    spread, most = wobble_cents(round_trip(sine(hertz)), hertz)
-    assert spread < 0.05
-    assert most < 0.2
+@pytest.mark.parametrize(("hertz", "cents"), [(110.0, 0.5), (440.0, 0.2), (3000.0, 0.2)])
+def test_a_sine_comes_back_without_wobble(hertz: float, cents: float) -> None:
+    _, most = wobble_cents(round_trip(sine(hertz)), hertz)
+    assert most < cents
 
 
 def test_a_vibrato_is_followed() -> None:
@@ -142,11 +152,29 @@ def test_magnitudes_share_out_the_power() -> None:
 
 def test_the_second_channel_tells_a_sines_frequency() -> None:
     bands = mel_bands(CONFIG)
-    spectrogram = analyse(sine(440.0), CONFIG)[:, :, 50]
-    loudest = int(spectrogram[0].argmax())
-    hertz = bands.centres + spectrogram[1] * bands.reach
-    assert float(hertz[loudest]) == pytest.approx(440.0, abs=0.01)
-    assert float(hertz[loudest + 1]) == pytest.approx(440.0, abs=0.1)
+    spectrogram = analyse(sine(440.0), CONFIG)[:, :, 10:90]
+    loudest = int(spectrogram[0, :, 0].argmax())
+    hertz = (bands.centres[:, None] + spectrogram[1] * bands.reach[:, None])[loudest : loudest + 2]
+    assert hertz.flatten().tolist() == pytest.approx([440.0] * hertz.numel(), abs=0.05)
+    assert hertz.mean(dim=1).tolist() == pytest.approx([440.0] * 2, abs=0.001)
+
+
+@pytest.mark.parametrize("begins", [0, RATE // 3], ids=["at once", "after silence"])
+def test_the_second_channel_sums_up_to_the_phase_of_every_tone(begins: int) -> None:
+    """Three tones, of phases that no magnitude tells, come back as the waveform they were."""
+    time = torch.arange(RATE, dtype=torch.float64) / RATE
+    tones = sum((2 * math.pi * hertz * time + phase).sin() for hertz, phase in [(220, 0.3), (1330, 1.9), (5070, 4.4)])
+    waveform = torch.cat([torch.zeros(begins), 0.2 * torch.as_tensor(tones).float()])
+    apart = (round_trip(waveform) - waveform)[begins + CONFIG.n_fft : -CONFIG.n_fft]
+    assert float(apart.square().mean().sqrt()) < 0.05 * 0.2
+
+
+def test_noise_does_not_throb_with_the_frames() -> None:
+    """Within a hop, its power is as even as it was."""
+    waveform = noise(2 * RATE)
+    hops = round_trip(waveform)[: len(waveform) // CONFIG.hop_length * CONFIG.hop_length].view(-1, CONFIG.hop_length)
+    power = hops.square().mean(dim=0).view(16, -1).mean(dim=1)
+    assert 10 * math.log10(float(power.max() / power.min())) < 2.0
 
 
 def test_quiet_bands_have_no_frequency() -> None:
@@ -214,14 +242,14 @@ def test_pieces_join_without_a_seam() -> None:
 
 
 def test_a_seed_fixes_the_bytes_and_leaves_torchs_generator_alone() -> None:
-    spectrogram = analyse(noise(20_000), CONFIG)
+    spectrogram = analyse(sine(440, 0.5), CONFIG)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first = synthesise(spectrogram, CONFIG, 20_000, seed=7)
+    first = synthesise(spectrogram, CONFIG, RATE // 2, seed=7)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert torch.equal(synthesise(spectrogram, CONFIG, 20_000, seed=7), first)
-    assert not torch.equal(synthesise(spectrogram, CONFIG, 20_000, seed=8), first)
+    assert torch.equal(synthesise(spectrogram, CONFIG, RATE // 2, seed=7), first)
+    assert not torch.equal(synthesise(spectrogram, CONFIG, RATE // 2, seed=8), first)
 
 
 @pytest.mark.parametrize(
@@ -278,13 +306,15 @@ def test_normalised_magnitudes_start_at_zero_and_come_back() -> None:
     assert normalised.shape == raw.shape
     assert float(normalised[:, 0].min()) >= 0.0
     assert torch.equal(normalised[:, 1], raw[:, 1])
-    assert torch.allclose(normalisation.denormalise(normalised), raw, atol=1e-5)
+    back = normalisation.denormalise(normalised)
+    assert torch.allclose(back[:, 0], raw[:, 0], atol=0.05)
+    assert torch.allclose(back[normalised > 0.02], raw[normalised > 0.02], atol=1e-5)
 
 
 def test_denormalising_brings_what_no_model_should_make_into_range() -> None:
     normalisation = Normalisation(magnitude_floor=-12.0, magnitude_scale=2.0)
     raw = normalisation.denormalise(torch.tensor([[[-5.0]], [[3.0]]]))
-    assert raw.flatten().tolist() == [-12.0, 1.0]
+    assert raw.flatten().tolist() == pytest.approx([MAGNITUDE_FLOOR, 1.0])
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan])

@@ -11,6 +11,7 @@ from distill_engine.models.model_info import (
     METADATA_KEY,
     Architecture,
     Distance,
+    LatentAxis,
     MagnitudeRange,
     ModelInfo,
     Representation,
@@ -35,20 +36,38 @@ SUMMARY = TrainingSummary(
 )
 
 
+def axes(latent_dim: int) -> tuple[LatentAxis, ...]:
+    """Return two axes, as an analysis of some model might find them."""
+    first, second = (tuple(float(number == place) for number in range(latent_dim)) for place in (0, 1))
+    return (
+        LatentAxis(name="brightness", direction=first, deviation=2.0, low=-2.0, high=1.5, correlation=0.93),
+        LatentAxis(name="axis 2", direction=second, deviation=1.0, low=-1.2, high=3.0),
+    )
+
+
 def model_id(digits: str) -> str:
     """Return an id that begins with these hexadecimal digits."""
     return digits.ljust(32, "0")
 
 
 def write_model(
-    name: str, digits: str, training: TrainingSummary = SUMMARY, *, folder: Path | None = None, trained_as: str = ""
+    name: str,
+    digits: str,
+    training: TrainingSummary = SUMMARY,
+    *,
+    folder: Path | None = None,
+    trained_as: str = "",
+    is_analysed: bool = False,
 ) -> Path:
     """Write a model of no weights into the library, or into a folder; return its file."""
+    latent_dim = Architecture().latent_dim
     info = ModelInfo(
         id=model_id(digits),
         name=trained_as or name,
         normalisation=MagnitudeRange(magnitude_floor=-12.0, magnitude_scale=4.0),
         training=training,
+        latent_mean=(0.0,) * latent_dim if is_analysed else (),
+        latent_axes=axes(latent_dim) if is_analysed else (),
     )
     header = msgspec.json.encode({"__metadata__": {METADATA_KEY: encode_info(info)}})
     path = (folder or home.models_folder()) / f"{name}.distill"
@@ -57,7 +76,7 @@ def write_model(
     return path
 
 
-def write_sounding_model(name: str) -> Path:
+def write_sounding_model(name: str, *, is_analysed: bool = False) -> Path:
     """Write a small model with weights, as good as none, into the library; return its file."""
     import torch
 
@@ -71,6 +90,8 @@ def write_sounding_model(name: str) -> Path:
         representation=Representation.of(spectrogram),
         normalisation=MagnitudeRange(magnitude_floor=-12.66, magnitude_scale=8.0),
         training=SUMMARY,
+        latent_mean=(0.0,) * 8 if is_analysed else (),
+        latent_axes=axes(8) if is_analysed else (),
     )
     torch.manual_seed(0)
     path = home.models_folder() / f"{name}.distill"

@@ -18,10 +18,14 @@ from textual.widgets import Input, Static
 from textual.worker import Worker
 
 from distill_engine import home
+from distill_engine.audio.tags import SoundTags, read_tags, write_tags
+from distill_engine.datasets import scan
 from distill_engine.library import find_model, list_models
 from distill_tui.app import DistillApp
 from distill_tui.library.model_story import story_of
 from distill_tui.library.shelf import sounds_folder
+from distill_tui.remembered import Corpus
+from distill_tui.screens.choice import Choice
 from distill_tui.screens.dialogs import Prompt, Question
 from distill_tui.screens.generate_dialog import GenerateDialog
 from distill_tui.screens.library import LibraryPane
@@ -660,5 +664,44 @@ def test_the_sounds_of_a_model_are_pictured_and_a_key_copies_the_line_that_plays
             assert str(torn) in sounds.text.replace("\n", "")
             await seen.press("escape", "j", "s")
             await seen.until(lambda: "no sounds were made of snow yet" in seen.status)
+
+    asyncio.run(visit())
+
+
+def test_marked_sounds_are_copied_into_a_known_folder_and_stay_where_they_are(tmp_path: Path) -> None:
+    corpus = tmp_path / "strings"
+    good(corpus / "a.wav")
+
+    async def visit() -> None:
+        write_model("rain", "abc1")
+        folder = sounds_folder("rain")
+        good(folder / "rain-0.wav")
+        for seed in (1, 2, 3):
+            path = folder / f"rain-{seed}.wav"
+            with soundfile.SoundFile(path, "w", 48_000, 1) as file:
+                write_tags(file, SoundTags(model="rain", model_id=model_id("abc1"), seed=seed, seconds=0.1))
+                file.write([0.1] * 4800)
+            os.utime(path, (seed, seed))
+        os.utime(folder / "rain-0.wav", (0.5, 0.5))
+        async with library() as seen:
+            seen.app.remember(corpora=(Corpus(path=str(corpus), used=1.0),))
+            await seen.press("s")
+            await seen.until(lambda: bool(seen.app.query(SoundsView)))
+            sounds = seen.app.query_one(SoundsView)
+            await seen.until(lambda: seen.app.focused is sounds.listing.rows)
+            await seen.press("space", "j", "space", "a")
+            await seen.until(lambda: isinstance(seen.app.screen, Choice))
+            assert "Copy 2 sounds to which folder of recordings?" in seen.asked
+            await seen.press("enter")
+            await seen.until(lambda: f"2 sounds copied to {corpus}" in seen.status)
+            assert {path.name for path in corpus.iterdir()} == {"a.wav", "rain-1.wav", "rain-3.wav"}
+            assert read_tags(corpus / "rain-1.wav") is not None
+            assert [recording.generated for recording in scan(corpus).recordings] == ["", "rain", "rain"]
+            assert len([*folder.iterdir()]) == 4
+            await seen.press("G", "a")
+            await seen.until(lambda: isinstance(seen.app.screen, Choice))
+            await seen.press("enter")
+            await seen.until(lambda: "rain-0.wav doesn't say that a model made it" in seen.status)
+            assert len([*corpus.iterdir()]) == 3
 
     asyncio.run(visit())

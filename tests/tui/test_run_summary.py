@@ -8,11 +8,20 @@ import pytest
 from msgspec.structs import replace as changed
 
 from distill_engine import api
-from distill_engine.events import PreprocessProgress, RunPaused, RunStarted, RunStopped, StepDone
+from distill_engine.events import (
+    Event,
+    PreprocessProgress,
+    RunPaused,
+    RunStarted,
+    RunStopped,
+    StepDone,
+    decode,
+)
 from distill_tui.format import Words, progress_bar
 from distill_tui.live_run import RunView
 from distill_tui.remembered import Seen
 from distill_tui.runs import run_summary
+from tests.engine.run_logs import reached
 from tests.recorded_runs import Recorded, unpacked
 from tests.tui.run_views import made_of, view_of
 
@@ -99,6 +108,46 @@ def view_of_anew(name: Recorded, until: int) -> RunView:
 
     rmtree(home.runs_folder() / name, ignore_errors=True)
     return view_of(name, until)
+
+
+def with_verdict(kind: str) -> RunView:
+    view = view_of("healthy", until=28)
+    return made_of(view.folder, [*recorded_until(view, 28), changed(reached(2, kind), seq=29, time=BEGAN + 9)])
+
+
+def recorded_until(view: RunView, seq: int) -> list[Event]:
+    lines = view.folder.events_file.read_bytes().splitlines()
+    return [event for line in lines if (event := decode(line)) is not None and event.seq <= seq]
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("learning", ""), ("overfitting", "! "), ("diverging", "!! ")])
+def test_the_verdict_has_a_line_of_its_own_and_a_bad_one_a_mark_that_needs_no_colour(kind: str, mark: str) -> None:
+    view = with_verdict(kind)
+    assert words(run_summary.verdict_line(view, 78)) == f"verdict {mark}it is {kind}: validation falls"
+    assert words(run_summary.verdict_line(view, 30)).endswith(" …")
+    assert api.cells(words(run_summary.verdict_line(view, 30))) <= 30
+    assert run_summary.verdict_line(view_of_anew("healthy", 28), 78) == []
+
+
+def test_a_verdict_is_an_event_with_its_evidence_and_is_told_to_who_was_away() -> None:
+    view = with_verdict("flat")
+    last = run_summary.happenings(view)[-1]
+    assert last.words == "verdict: it is flat: validation falls"
+    assert last.details == ("from 0.5 to 0.25", "let it train on")
+    changes = run_summary.changes_since(view, Seen(time=BEGAN + 5, seq=28))
+    assert [change.words for change in changes] == ["verdict: it is flat: validation falls"]
+
+
+def test_the_header_says_how_much_of_the_latent_is_in_use_where_there_is_room() -> None:
+    view = view_of("healthy", until=28)
+    epoch = view.state.last_epoch
+    assert epoch is not None
+    measured = changed(epoch, active_dimensions=97, latent_dimensions=128)
+    view = replace(view, state=changed(view.state, last_epoch=measured))
+    assert "latent 97 of 128 active" in header(view, 9, 118)[2]
+    narrow = header(view, 9, 90)[2]
+    assert "latent" not in narrow
+    assert narrow.endswith("pieces a second")
 
 
 def test_a_long_path_keeps_its_end() -> None:
