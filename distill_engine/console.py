@@ -21,6 +21,7 @@ from distill_engine.events import (
     EpochDone,
     Event,
     ModelAnalysed,
+    OldRecordingsHeard,
     PreprocessDone,
     PreprocessProgress,
     PreviewSaved,
@@ -338,6 +339,11 @@ def _(event: PreviewSaved) -> list[str]:
         return [f"preview in {event.path}"]
     least = f"{event.floor_lsd:.1f} dB is the least possible"
     return [f"preview in {event.path}: {event.lsd:.1f} dB from the recordings; {least}"]
+
+
+@in_words.register
+def _(event: OldRecordingsHeard) -> list[str]:
+    return [event.words]
 
 
 @in_words.register

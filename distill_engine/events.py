@@ -201,6 +201,20 @@ class PreviewSaved(Event, frozen=True, kw_only=True):
     sample_levels: list[SoundLevel] = []
 
 
+class OldRecordingsHeard(Event, frozen=True, kw_only=True):
+    """What became of those of its `recordings` that the model knew which the run began from: their mean loss.
+
+    `before` is with the model as it came, `after` with the best weights so far; `words` are one sentence.
+    """
+
+    step: int
+    epoch: int
+    recordings: int
+    before: float | None
+    after: float | None
+    words: str
+
+
 class ModelAnalysed(Event, frozen=True, kw_only=True):
     """The run's model has got its latent axes; `axes` are their names, those after what one hears before the numbered.
 
@@ -320,6 +334,7 @@ AnyEvent = (
     | VerdictReached
     | CheckpointSaved
     | PreviewSaved
+    | OldRecordingsHeard
     | ModelAnalysed
     | WarningRaised
     | SystemSample

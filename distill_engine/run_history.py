@@ -22,6 +22,7 @@ from distill_engine.events import (
     EpochDone,
     Event,
     GpuSample,
+    OldRecordingsHeard,
     PreviewSaved,
     RunFailed,
     RunFinished,
@@ -212,6 +213,7 @@ class History:
         self.previews: list[PreviewSaved] = []
         self.checkpoints: list[CheckpointSaved] = []
         self.verdicts: list[VerdictReached] = []
+        self.old_recordings: list[OldRecordingsHeard] = []
         self.warnings: list[Warned] = []
         self.pauses: list[RunPaused | RunUnpaused] = []
         self.answers: list[Answered] = []
@@ -244,6 +246,7 @@ class History:
         self.previews = [one for one in self.previews if one.step <= from_step]
         self.checkpoints = [one for one in self.checkpoints if one.step <= from_step]
         self.verdicts = [one for one in self.verdicts if one.step <= from_step]
+        self.old_recordings = [one for one in self.old_recordings if one.step <= from_step]
         self.warnings = [one for one in self.warnings if one.step <= from_step]
         self.pauses = [one for one in self.pauses if one.step <= from_step]
         self._step = min(self._step, from_step)
@@ -267,12 +270,14 @@ class History:
                 self.answers.append(Answered(event=event, step=self._step))
             case RunPaused() | RunUnpaused():
                 self.pauses.append(event)
-            case RunRestarted() | RunStopped() | RunFinished() | RunFailed():
+            case RunRestarted() | OldRecordingsHeard() | RunStopped() | RunFinished() | RunFailed():
                 self._note_stretch(event)
 
-    def _note_stretch(self, event: RunRestarted | RunStopped | RunFinished | RunFailed) -> None:
+    def _note_stretch(self, event: RunRestarted | OldRecordingsHeard | RunStopped | RunFinished | RunFailed) -> None:
         if isinstance(event, RunRestarted):
             self.restarts.append(event)
+        elif isinstance(event, OldRecordingsHeard):
+            self.old_recordings.append(event)
         else:
             self.endings.append(event)
 

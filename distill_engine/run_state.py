@@ -20,6 +20,7 @@ from distill_engine.events import (
     CommandAnswered,
     EpochDone,
     Event,
+    OldRecordingsHeard,
     PreprocessDone,
     PreprocessProgress,
     PreviewSaved,
@@ -106,6 +107,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     last_restart: RunRestarted | None = None
     verdict: VerdictReached | None = None
     """What the curves came to last."""
+    old_recordings: OldRecordingsHeard | None = None
+    """What the recordings that the model knew lost by the end of the present stretch; None where nothing tells."""
     pause: RunPaused | None = None
     """Why it is paused; None while it isn't."""
     ending: RunStopped | RunFinished | RunFailed | None = None
@@ -190,6 +193,7 @@ def _(event: RunRestarted, state: RunState) -> RunState:
         restarts=state.restarts + 1,
         progress=None,
         last_restart=event,
+        old_recordings=None,
         pause=None,
         ending=None,
     )
@@ -238,6 +242,11 @@ def _(event: EpochDone, state: RunState) -> RunState:
 @_after.register
 def _(event: VerdictReached, state: RunState) -> RunState:
     return replace(state, seq=event.seq, time=event.time, verdict=event)
+
+
+@_after.register
+def _(event: OldRecordingsHeard, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time, old_recordings=event)
 
 
 @_after.register

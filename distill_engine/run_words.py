@@ -285,6 +285,12 @@ def _how_good(reading: Reading, now: float) -> Iterator[str]:
         )
     if epoch is not None and (latent := latent_in_words(epoch)):
         yield f"{latent}."
+    if state.old_recordings:
+        yield f"{_sentence(state.old_recordings.words)}."
+
+
+def _sentence(words: str) -> str:
+    return shown(words[:1].upper() + words[1:])
 
 
 def _whether_enough(reading: Reading, now: float) -> Iterator[str]:

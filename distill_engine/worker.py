@@ -6,6 +6,7 @@ same way, and whoever starts a worker needs nothing but the folder. `distill_eng
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shlex
@@ -38,12 +39,13 @@ from distill_engine.events import (
 )
 from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
-from distill_engine.models.persistence import load_model, save_model_from_checkpoint
+from distill_engine.models.persistence import LoadedModel, load_model, save_model_from_checkpoint
 from distill_engine.run_epochs import run_epochs
 from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands
 from distill_engine.run_watch import RunWatch
 from distill_engine.sampling import sampled
 from distill_engine.training import checkpoint
+from distill_engine.training.checkpoint import LoadedCheckpoint
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config, save_config
 from distill_engine.training.hardware import decided, gpu_uuids
@@ -235,7 +237,7 @@ def _begin(folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: 
             max_epochs=config.max_epochs,
         )
     report(event)
-    return Start(resume=newest) if newest else _start(info)
+    return _again(info, newest) if newest else _start(info)
 
 
 def _warn_of_other_versions(info: RunInfo, report: Report) -> None:
@@ -257,7 +259,30 @@ def _start(info: RunInfo) -> Start:
     if not info.start_from:
         return Start()
     loaded = load_model(Path(info.start_from))
-    return Start(weights=dict(loaded.model.state_dict()), normalisation=loaded.normalisation)
+    return _from_model(loaded)
+
+
+def _again(info: RunInfo, newest: LoadedCheckpoint) -> Start:
+    """Return where a resumed run goes on, with the model it began from where that is still there."""
+    try:
+        loaded = load_model(Path(info.start_from)) if info.start_from else None
+    except DistillError:
+        loaded = None
+    began = newest.info.model
+    if loaded is None or (loaded.info.architecture, loaded.info.normalisation) != (
+        began.architecture,
+        began.normalisation,
+    ):  # gone, or another one by now
+        return Start(resume=newest)
+    return dataclasses.replace(_from_model(loaded), resume=newest)
+
+
+def _from_model(loaded: LoadedModel) -> Start:
+    return Start(
+        weights=dict(loaded.model.state_dict()),
+        normalisation=loaded.normalisation,
+        known=loaded.info.training.known,
+    )
 
 
 def _scan(dataset: Path, report: Report, should_stop: Callable[[], bool]) -> Scan:

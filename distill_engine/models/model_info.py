@@ -89,6 +89,15 @@ class Distance(Struct, frozen=True, kw_only=True):
     band: float | None = None
 
 
+KNOWN_MOST = 4096
+"""How many recordings a model's file tells that it was trained on, at most."""
+
+
+def recording_key(digest: str) -> str:
+    """Return what a model's file tells a recording by: the first 12 hexadecimal digits of its content's digest."""
+    return digest[:12]
+
+
 class TrainingSummary(Struct, frozen=True, kw_only=True):
     """Where the model comes from."""
 
@@ -113,6 +122,9 @@ class TrainingSummary(Struct, frozen=True, kw_only=True):
 
     finished: str = ""
     """When, in UTC, as ISO 8601."""
+
+    known: Annotated[tuple[Annotated[str, Meta(pattern=r"^[0-9a-f]{12}$")], ...], Meta(max_length=KNOWN_MOST)] = ()
+    """The recordings it was trained on, as `recording_key` tells them, sorted; empty where nothing tells."""
 
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of distill, torch, … under their names."""

@@ -9,8 +9,10 @@ entered anywhere.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,7 @@ from distill_engine.datasets import Scan
 from distill_engine.events import (
     AnyCommand,
     EpochDone,
+    OldRecordingsHeard,
     PreprocessDone,
     PreprocessProgress,
     PreviewSaved,
@@ -39,6 +42,7 @@ from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
 from distill_engine.training.latent_use import LatentMeter, LatentUse
 from distill_engine.training.meter import StepMeter, waits_counted
+from distill_engine.training.old_recordings import OldRecordings, change_in_words, none_is_there, old_pieces
 from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
 from distill_engine.training.recovery import DivergingError, go_back, heed_skip
@@ -58,11 +62,13 @@ LATENT_BATCHES = 4
 class Start:
     """Where training begins: from drawn weights, from a model's (`weights` and its `normalisation`), or from `resume`.
 
-    `resume` is the checkpoint to go on from.
+    `known` are the recordings that the model was trained on, as its file tells them. `resume` is the checkpoint to go
+    on from; the weights are then those that the run began with, if they are still there.
     """
 
     weights: dict[str, Tensor] | None = None
     normalisation: Normalisation | None = None
+    known: tuple[str, ...] = ()
     resume: LoadedCheckpoint | None = None
 
 
@@ -106,6 +112,7 @@ def train(
     normalisation = start.resume.normalisation if start.resume else start.normalisation
     corpus, training, validation = prepare(scan, config, cache, report, orders.stop_asked, normalisation)
     state = fresh_state(config, torch.device(config.device), start.weights)
+    old = _heard_before(state, start, corpus, config, report, orders)
     origin = Origin(name=name, model_id=model_id, scan=scan, corpus=corpus, config=config)
     if start.resume is not None:
         checkpoint.restore(state, start.resume)
@@ -122,7 +129,7 @@ def train(
         started=time.monotonic() - state.progress.seconds,
     )
     ending, order = _train_until_end(state, run, checkpoints, start.weights)
-    return _finish(state, run, ending, order)
+    return _finish(state, run, ending, order, old)
 
 
 def prepare(
@@ -189,15 +196,20 @@ def train_epoch(
 
 @torch.inference_mode()
 def validate_epoch(
-    state: TrainingState, loader: PieceLoader, config: TrainingConfig, should_stop: ShouldStop = lambda: False
+    state: TrainingState,
+    loader: PieceLoader,
+    config: TrainingConfig,
+    should_stop: ShouldStop = lambda: False,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> LossMeans | None:
-    """Return the means over all validation pieces, with the judged weights; None after a yes of `should_stop`."""
+    """Return the means over all pieces, with the judged weights or those given; None after a yes of `should_stop`."""
     sums, latent = Sums(), LatentMeter()
-    with state.evaluating(state.ema) as model:
+    with state.evaluating(weights or state.ema) as model:
+        device = next(model.parameters()).device  # the CPU where a pause ended in a stop
         for batch in loader.epoch(0):
             if should_stop():
                 return None
-            x = batch.to(config.device)
+            x = batch.to(device)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 recon, mu, logvar = model(x)
             sums.add(vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight), len(batch))
@@ -275,15 +287,51 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
         run.save(state)
 
 
-def _finish(state: TrainingState, run: Run, ending: Ending, order: Stop | StopNow | None) -> Outcome:
+def _finish(
+    state: TrainingState, run: Run, ending: Ending, order: Stop | StopNow | None, old: OldRecordings | None
+) -> Outcome:
     """Leave what the ending promises: always a checkpoint, and a preview of the best weights unless told to hurry."""
     if not state.progress.step:
         return Outcome(ending=ending, progress=state.progress, checkpoint=None, order=order)
     if ending != "stopped" and not state.best:
         _judge_as_it_is(state, run)
     preview = None if isinstance(order, StopNow) else run.preview(state, best=True)
+    if old is not None and not isinstance(order, StopNow):
+        _tell_of_old(state, run, old)
     saved = run.save(state, preview)
     return Outcome(ending=ending, progress=state.progress, checkpoint=saved, preview=preview, order=order)
+
+
+def _heard_before(
+    state: TrainingState, start: Start, corpus: PreparedCorpus, config: TrainingConfig, report: Report, orders: Orders
+) -> OldRecordings | None:
+    """Measure what the model knew with `state`, which is as it came; None where nothing tells, or a stop waits."""
+    if start.resume is None and (warning := none_is_there(start.known, corpus)) is not None:
+        report(warning)
+    old = old_pieces(start.known, corpus, config)
+    if old is None:
+        return None
+    count, loader = old
+    before = validate_epoch(state, loader, config, orders.stop_waits)
+    return OldRecordings(count=count, loader=loader, before=before.loss) if before else None
+
+
+def _tell_of_old(state: TrainingState, run: Run, old: OldRecordings) -> None:
+    """Say what the old recordings lose with the weights that a model would be made of, unless a stop hurries."""
+    hurries = functools.partial(run.orders.stop_waits, now_only=True)
+    after = validate_epoch(state, old.loader, run.config, hurries, state.best)
+    if after is None:
+        return
+    run.report(
+        OldRecordingsHeard(
+            step=state.progress.step,
+            epoch=state.progress.epoch,
+            recordings=old.count,
+            before=old.before,
+            after=after.loss,
+            words=change_in_words(old.count, old.before, after.loss),
+        )
+    )
 
 
 def _judge_as_it_is(state: TrainingState, run: Run) -> None:

@@ -32,16 +32,14 @@ _ADAM_LIKE = 0.2
 class Muon(torch.optim.Optimizer):
     """Steps all parameters by the groups' `lr`, after a decay of the weights by `lr * weight_decay`.
 
-    The state of a matrix is its `momentum` alone, in fp32; of anything else AdamW's. With `bf16` matrices are made
-    orthogonal in that precision, which costs nothing in quality and is faster where a device has it. Equal on a CPU for
-    equal gradients and number of threads, bit for bit.
+    The state of a matrix is its `momentum` alone; of anything else AdamW's. Equal on a CPU for equal gradients and
+    number of threads, bit for bit.
 
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024 (kellerjordan.github.io).
     """
 
-    def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0, bf16: bool = False) -> None:
+    def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
-        self._dtype = torch.bfloat16 if bf16 else torch.float32
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -53,20 +51,20 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is None:
                     continue
                 parameter.mul_(1 - rate * group["weight_decay"])
-                parameter.add_(self._direction(parameter, parameter.grad), alpha=-rate)
-
-    def _direction(self, parameter: Tensor, gradient: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if not _is_matrix(parameter):
-            return _adam_direction(state, gradient)
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
-        return _orthogonal(gradient.lerp(momentum, _MOMENTUM), self._dtype)
+                direction = _muon_direction if _is_matrix(parameter) else _adam_direction
+                parameter.add_(direction(self.state[parameter], parameter.grad), alpha=-rate)
 
 
 def _is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim > 1 and min(parameter.shape[:2]) >= _SMALLEST_SIDE
+
+
+def _muon_direction(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
+    """Return the orthogonalised look-ahead of the momentum (Nesterov 1983)."""
+    if not state:
+        state["momentum"] = torch.zeros_like(gradient)
+    momentum = state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
+    return _orthogonal(gradient.lerp(momentum, _MOMENTUM))
 
 
 def _adam_direction(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
@@ -84,20 +82,24 @@ def _adam_direction(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
     return direction
 
 
-def _orthogonal(update: Tensor, dtype: torch.dtype) -> Tensor:
+def _orthogonal(update: Tensor) -> Tensor:
     """Return the nearest semi-orthogonal matrix to `update` [a, b, ...], about, scaled to an RMS of 0.2.
 
-    The shorter of the first two sides becomes the matrix's rows and all else its columns: the work goes with the square
-    of the rows.
+    The shorter of the first two sides becomes the matrix's rows and all else its columns. Each of Jordan's steps maps
+    X to p(X X^T) X, so the steps are taken on the small X X^T alone and applied to X at the end, all at once: in fp32
+    as fast as his in bf16, and the same to five digits.
     """
     turned = update.shape[0] > update.shape[1]
     rows = update.transpose(0, 1) if turned else update
-    matrix = rows.flatten(1).to(dtype)
+    matrix = rows.flatten(1)
     matrix = matrix / (matrix.norm() + 1e-7)
     first, third, fifth = _QUINTIC
+    gram = matrix @ matrix.T
+    whole = torch.eye(len(gram), device=gram.device)
     for _ in range(_STEPS):
-        gram = matrix @ matrix.T
-        matrix = first * matrix + (third * gram + fifth * gram @ gram) @ matrix
+        step = torch.addmm(third * gram, gram, gram, alpha=fifth)
+        step.diagonal().add_(first)
+        whole, gram = step @ whole, step @ gram @ step
     scale = _ADAM_LIKE * math.sqrt(max(matrix.shape))
-    result: Tensor = (matrix.to(update.dtype) * scale).view(rows.shape)
+    result: Tensor = (whole @ matrix * scale).view(rows.shape)
     return result.transpose(0, 1) if turned else result

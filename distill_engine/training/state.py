@@ -169,7 +169,6 @@ def fresh_state(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.regularization.weight_decay,
-        bf16=config.precision == "bf16",
     )
     state = TrainingState(model=model, optimizer=optimizer)
     if config.ema_decay:

@@ -11,11 +11,13 @@ from distill_engine.audio.preprocessing import PreparedCorpus
 from distill_engine.datasets import Scan
 from distill_engine.events import PreviewSaved
 from distill_engine.models.model_info import (
+    KNOWN_MOST,
     Distance,
     MagnitudeRange,
     ModelInfo,
     Representation,
     TrainingSummary,
+    recording_key,
 )
 from distill_engine.models.persistence import architecture_of
 from distill_engine.training.config import TrainingConfig
@@ -45,6 +47,12 @@ class Origin:
             digest.update(b"|")
         return digest.hexdigest()
 
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """The recordings trained on, as a model's file tells them: of very many those first by their digests."""
+        digests = {recording_key(item.recording.digest) for item in self.corpus.training if item.copy == 0}
+        return tuple(sorted(digests)[:KNOWN_MOST])
+
     def describe(self, state: TrainingState, preview: PreviewSaved | None) -> ModelInfo:
         """Return the description of a model made of `state` now; `preview` is one of its weights."""
         normalisation = self.corpus.normalisation
@@ -72,6 +80,7 @@ class Origin:
             preview=Distance(lsd=preview.lsd, sc=preview.sc, band=preview.band) if preview else None,
             floor=Distance(lsd=preview.floor_lsd, sc=preview.floor_sc, band=preview.floor_band) if preview else None,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            known=self.known,
             versions=versions(),
             config=fresh_text(self.config),
         )

@@ -16,7 +16,10 @@ Direction = Literal[1, -1]
 _ROUNDS: dict[str, tuple[str, ...]] = {"device": ("auto", "cpu", "cuda")}
 """Texts that aren't the only ones allowed, but those one wants most."""
 
-_LADDERS: dict[str, tuple[float, ...]] = {"ema_decay": (0.0, 0.9, 0.99, 0.995, 0.999, 0.9995, 0.9999)}
+_LADDERS: dict[str, tuple[float, ...]] = {
+    "ema_decay": (0.0, 0.9, 0.99, 0.995, 0.999, 0.9995, 0.9999),
+    "regularization.dropout": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9),
+}
 _DOUBLING = frozenset({"batch_size", "latent_dim", "complex_spectrogram.n_mels"})
 _BY_ONES = frozenset({"seed"})
 _SMALL = 100

@@ -314,6 +314,7 @@ def happenings(view: RunView) -> list[Happening]:
         *_saved(history),
         *_heard(history),
         *_verdicts(history),
+        *_old_recordings(history),
         *_warned(history),
         *_pauses(history),
         *_answers(history),
@@ -386,6 +387,11 @@ def _verdicts(history: History) -> Iterator[Happening]:
             tone=tone,
             details=tuple(api.shown(text) for text in (one.evidence, one.suggestion) if text),
         )
+
+
+def _old_recordings(history: History) -> Iterator[Happening]:
+    for one in history.old_recordings[-LISTED - 1 :]:
+        yield Happening(key=f"event {one.seq}", time=one.time, step=one.step, words=api.shown(one.words))
 
 
 def _warned(history: History) -> Iterator[Happening]:
@@ -474,6 +480,7 @@ def changes_since(view: RunView, seen: Seen) -> list[Change]:
         _stretches_since,
         _losses_since,
         _verdict_since,
+        _old_recordings_since,
         _warnings_since,
         _made_since,
         _pauses_since,
@@ -518,6 +525,10 @@ def _losses_since(state: RunState, history: History, seen: Seen) -> Iterator[Cha
 
 def _verdict_since(_state: RunState, history: History, seen: Seen) -> Iterator[Change]:
     yield from _new(_verdicts(history), seen, last=1)
+
+
+def _old_recordings_since(_state: RunState, history: History, seen: Seen) -> Iterator[Change]:
+    yield from _new(_old_recordings(history), seen, last=1)
 
 
 def _warnings_since(_state: RunState, history: History, seen: Seen) -> Iterator[Change]:

@@ -192,6 +192,9 @@ def test_training_goes_on_from_a_model(trained: Trained, library: Program) -> No
     scratch = [event["magnitude"] for event in parsed(trained.result.out) if event["type"] == "StepDone"]
     assert losses[0] < 0.7 * scratch[0]
     assert load_model(library.model("b")).model.latent_dim == SMALL["latent_dim"]
+    (heard,) = [event for event in parsed(result.out) if event["type"] == "OldRecordingsHeard"]
+    assert heard["recordings"] == len(load_model(library.model("a")).info.training.known)
+    assert f"T{heard['words'][1:]}." in library.run("show", "b").out.splitlines()
 
 
 def test_settings_that_a_model_to_go_on_from_contradicts_are_refused(trained: Trained, library: Program) -> None:

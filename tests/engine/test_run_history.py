@@ -26,6 +26,7 @@ from distill_engine.events import (
 from distill_engine.run_history import Answered, History, Table
 from tests.engine.run_logs import (
     epoch_done,
+    old_heard,
     prepared,
     previewed,
     reached,
@@ -76,11 +77,13 @@ def lost_stretch() -> list[Event]:
         epoch_done(1, 0.6),
         previewed(1),
         reached(1),
+        old_heard(1),
         saved(1),
         step_done(20),
         answered("a"),
         epoch_done(2, 0.4),
         reached(2, "flat"),
+        old_heard(2),
         previewed(2),
         warned("late"),
         RunPaused(step=20, epoch=2, reason="asked"),
@@ -103,7 +106,17 @@ def assert_equal_histories(one: History, other: History) -> None:
     assert one.gpus.keys() == other.gpus.keys()
     for index, table in one.gpus.items():
         assert_equal_tables(table, other.gpus[index])
-    for name in ("previews", "checkpoints", "verdicts", "warnings", "pauses", "answers", "restarts", "endings"):
+    for name in (
+        "previews",
+        "checkpoints",
+        "verdicts",
+        "old_recordings",
+        "warnings",
+        "pauses",
+        "answers",
+        "restarts",
+        "endings",
+    ):
         assert getattr(one, name) == getattr(other, name)
 
 
@@ -122,12 +135,13 @@ def test_a_history_takes_back_the_lost_stretch() -> None:
     history = History()
     history.append(numbered([*lost_stretch(), sample(), restarted(10), unknown_loss(15)]))
     assert history.steps.column("step").tolist() == [5, 10, 15]
-    assert history.steps.column("time").tolist() == [103, 104, 122]
+    assert history.steps.column("time").tolist() == [103, 104, 124]
     assert math.isnan(history.steps.column("loss")[2])
     assert history.epochs.column("validation_loss").tolist() == [0.6]
     assert [one.step for one in history.previews] == [10]
     assert [one.step for one in history.checkpoints] == [10]
     assert [one.kind for one in history.verdicts] == ["learning"]
+    assert [one.epoch for one in history.old_recordings] == [1]
     assert [one.event.message for one in history.warnings] == ["early"]
     assert history.pauses == []
 

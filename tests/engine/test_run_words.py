@@ -32,6 +32,7 @@ from tests.engine.run_logs import (
     epoch_done,
     living,
     new_run,
+    old_heard,
     prepared,
     previewed,
     reached,
@@ -83,7 +84,7 @@ def random_log(seed: int) -> list[Event]:
     events: list[Event] = [started(), prepared()]
     done, kept = 0, 0
     for _ in range(draw.randrange(5, 30)):
-        match draw.choice(("epoch", "epoch", "epoch", "checkpoint", "warning", "verdict", "restart")):
+        match draw.choice(("epoch", "epoch", "epoch", "checkpoint", "warning", "verdict", "heard", "restart")):
             case "epoch":
                 done += 1
                 events += epoch(done, draw.random(), best=draw.random() < 0.3)
@@ -94,6 +95,8 @@ def random_log(seed: int) -> list[Event]:
                 events.append(warned("a spike"))
             case "verdict" if done:
                 events.append(reached(done))
+            case "heard" if done:
+                events.append(old_heard(done))
             case "restart":
                 events += [step_done(done * 10 + 3), restarted(kept * 10), prepared()]
                 done = kept
@@ -208,6 +211,13 @@ def test_a_finished_run_that_was_best_early_is_not() -> None:
     words = story(logged([*events, FINISHED]))
     assert "It was best long before the end" in words
     assert "max_epochs=" not in words
+
+
+def test_what_the_recordings_that_the_model_knew_lost_is_told_until_the_run_goes_on() -> None:
+    events = [started(), prepared(), *epoch(1, 0.25), old_heard(1), saved(1), STOPPED]
+    told = "The 5 recordings that the model knew: loss 2.31 before, 2.52 now, 9 % worse."
+    assert told in story(logged(events)).splitlines()
+    assert told not in story(logged([*events, restarted(10), step_done(11)], "again"))
 
 
 def test_a_verdict_is_told_with_its_evidence_and_what_to_do_and_decides_what_comes_next() -> None:

@@ -237,7 +237,7 @@ def test_search_finds_by_name_by_group_and_by_words_of_the_help(form: Form) -> N
 
     assert found("learning rate sched") == ["learning_rate_schedule"]
     assert found("loss.kl") == ["loss.kl.weight", "loss.kl.ramp_fraction", "loss.kl.free_bits"]
-    assert found("ADAMW") == ["regularization.weight_decay"]
+    assert found("PULLS THE WEIGHTS") == ["regularization.weight_decay"]
     assert found("nothing of the kind") == []
 
 
@@ -268,6 +268,7 @@ def test_a_field_with_a_complaint_is_never_hidden(form: Form) -> None:
         ("augmentation.noise_db", "-120", "-115", "-120"),
         ("augmentation.gain_db", "2.5", "3", "2"),
         ("regularization.dropout", "0.9", "0.9", "0.5"),
+        ("regularization.dropout", "0", "0.01", "0"),
         ("max_epochs", "200", "500", "100"),
         ("warmup_steps", "1", "2", "0"),
         ("max_minutes", "0", "1", "0"),

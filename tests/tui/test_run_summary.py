@@ -21,7 +21,7 @@ from distill_tui.format import Words, progress_bar
 from distill_tui.live_run import RunView
 from distill_tui.remembered import Seen
 from distill_tui.runs import run_summary
-from tests.engine.run_logs import reached
+from tests.engine.run_logs import old_heard, reached
 from tests.recorded_runs import Recorded, unpacked
 from tests.tui.run_views import made_of, view_of
 
@@ -127,6 +127,14 @@ def test_the_verdict_has_a_line_of_its_own_and_a_bad_one_a_mark_that_needs_no_co
     assert words(run_summary.verdict_line(view, 30)).endswith(" …")
     assert api.cells(words(run_summary.verdict_line(view, 30))) <= 30
     assert run_summary.verdict_line(view_of_anew("healthy", 28), 78) == []
+
+
+def test_what_the_recordings_that_the_model_knew_lost_is_an_event_and_is_told_to_who_was_away() -> None:
+    view = view_of("healthy", until=28)
+    view = made_of(view.folder, [*recorded_until(view, 28), changed(old_heard(2), seq=29, time=BEGAN + 9)])
+    told = "the 5 recordings that the model knew: loss 2.31 before, 2.52 now, 9 % worse"
+    assert run_summary.happenings(view)[-1].words == told
+    assert [change.words for change in run_summary.changes_since(view, Seen(time=BEGAN + 5, seq=28))] == [told]
 
 
 def test_a_verdict_is_an_event_with_its_evidence_and_is_told_to_who_was_away() -> None:
