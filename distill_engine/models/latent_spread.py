@@ -15,6 +15,8 @@ from torch import Tensor
 LEAST_DEVIATION = 1e-3
 """A direction in which the corpus spreads less is none: rounding, or a corpus of one sound."""
 
+_SHRINKING, _TINY = 0.3, 1e-12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
@@ -78,16 +80,30 @@ def uncorrelated(towards: Tensor) -> Tensor:
     return nearest
 
 
-def mean_gradient(weights: Tensor, measured: Tensor) -> Tensor:
-    """Return the direction [k], of unit length, in which what was `measured` [n] at normal `weights` [n, k] rises most.
+def surest_direction(rises: Tensor) -> Tensor:
+    """Return the direction [k], of unit length or 0, along which the measure rises most surely.
 
-    By Stein's lemma (1981) the regression of a function on normal weights is its gradient averaged over them. Measures
-    are replaced by normal scores, so that outliers and the unit they are told in don't matter.
+    `rises` [seeds, k] tells for each seed by how much it rises along each step. It isn't their mean: where seeds
+    disagree about a step, less of it is taken. The mean of what a seed rises over its deviation among seeds is largest
+    along the covariance's inverse times the mean (Fisher 1936); the covariance is shrunk, for seeds are few.
     """
-    scores = torch.special.ndtri(ranks(measured))
-    centred = weights - weights.mean(0)
-    gradient = torch.linalg.lstsq(centred, (scores - scores.mean())[:, None]).solution[:, 0]
-    return torch.nn.functional.normalize(gradient, dim=0)
+    mean = rises.mean(0)
+    apart = rises - mean
+    covariance = apart.T @ apart / max(1, len(rises) - 1)
+    shrinking = _SHRINKING * covariance.trace() / len(mean) + _TINY
+    even = torch.eye(len(mean), dtype=rises.dtype)
+    return torch.nn.functional.normalize(torch.linalg.solve(covariance + shrinking * even, mean), dim=0)
+
+
+def normal_scores(values: Tensor) -> Tensor:
+    """Return `values` [n] as normal scores of their ranks, float64; what isn't finite is nan.
+
+    Outliers, and the unit a measure is told in, then don't matter.
+    """
+    scores = torch.full_like(values, torch.nan, dtype=torch.float64)
+    known = values.isfinite()
+    scores[known] = torch.special.ndtri(ranks(values[known]))
+    return scores
 
 
 def ranks(values: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from tests.engine.runs import write_dataset
 SPECTROGRAM = ComplexSpectrogramConfig(n_mels=32, hop_length=1024)
 SHORT = 24
 """Frames of the pieces that are listened to: half a second."""
-SOUNDS = 24
+SEEDS = 6
 
 
 def untrained(time_frames: int) -> LoadedModel:
@@ -62,7 +62,7 @@ def pieces() -> Tensor:
 
 @pytest.fixture(scope="module")
 def found(loaded: LoadedModel, pieces: Tensor) -> LatentMap:
-    return analyse_model(loaded, pieces.split(16), sounds=SOUNDS)
+    return analyse_model(loaded, pieces.split(16), seeds=SEEDS)
 
 
 def analysed(loaded: LoadedModel, found: LatentMap) -> LoadedModel:
@@ -104,7 +104,7 @@ def test_a_model_without_axes_has_none_to_check(loaded: LoadedModel) -> None:
 
 
 def test_two_pieces_show_one_axis_and_the_same_ones_the_same(loaded: LoadedModel, pieces: Tensor) -> None:
-    first, again = (analyse_model(loaded, [pieces[:2]], sounds=1) for _ in range(2))
+    first, again = (analyse_model(loaded, [pieces[:2]], seeds=1) for _ in range(2))
     assert first == again
     assert [axis.name for axis in first.axes] == ["axis 1"]
 
@@ -122,7 +122,7 @@ def test_it_tells_how_far_it_is_and_ends_when_told(loaded: LoadedModel, pieces: 
         analyse_model(
             loaded,
             pieces.split(16),
-            sounds=SOUNDS,
+            seeds=SEEDS,
             on_progress=lambda done, total, _next: told.append((done, total)),
             should_stop=lambda: len(told) > 6,
         )

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from distill_engine.models.latent_spread import (
-    mean_gradient,
+    normal_scores,
     rank_correlation,
     ranks,
     spread_of,
+    surest_direction,
     uncorrelated,
 )
 
@@ -75,12 +76,21 @@ def test_equal_pieces_show_no_axis() -> None:
     assert spread.rest == 0
 
 
-def test_the_way_a_measure_rises_is_found_though_it_is_bent_and_noisy() -> None:
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(300, 8, generator=generator, dtype=torch.float64)
-    way = torch.nn.functional.normalize(torch.arange(8, dtype=torch.float64) - 3, dim=0)
-    measured = torch.exp(4 * torch.tanh(weights @ way)) * torch.exp(0.3 * torch.randn(300, generator=generator))
-    assert mean_gradient(weights, measured) @ way > 0.98
+def test_the_surest_direction_is_the_one_all_seeds_agree_on() -> None:
+    generator = torch.Generator().manual_seed(5)
+    way = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+    rises = way + 0.1 * torch.randn(40, 4, generator=generator, dtype=torch.float64)
+    rises[:, 3] += 3 + 5 * torch.randn(40, generator=generator, dtype=torch.float64)
+    found = surest_direction(rises)
+    assert torch.linalg.vector_norm(found) == pytest.approx(1.0)
+    assert found @ way / 2**0.5 > 0.95
+    assert surest_direction(torch.zeros(3, 4, dtype=torch.float64)).tolist() == [0.0] * 4
+
+
+def test_normal_scores_keep_the_order_and_leave_out_what_has_no_value() -> None:
+    scores = normal_scores(torch.tensor([1e9, torch.nan, -5.0, 2.0]))
+    assert scores.isnan().tolist() == [False, True, False, False]
+    assert scores[[2, 3, 0]].tolist() == pytest.approx([-0.967, 0.0, 0.967], abs=1e-3)
 
 
 def test_ranks_of_equal_values_are_shared() -> None:
