@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from distill_engine.audio.io import WRITABLE_FORMATS, looks_like_recording
     from distill_engine.audio.pictures import MelPicture, WaveformPicture, mel_picture, waveform_picture
     from distill_engine.audio.tags import read_tags
+    from distill_engine.catalogue import axes_in_words
     from distill_engine.client import command, follow, start_run, start_worker
     from distill_engine.corpus_additions import add_to_corpus
     from distill_engine.datasets import Recording, Scan, scan
@@ -95,6 +96,7 @@ _ROOMS = {
     "audio.io": ("WRITABLE_FORMATS", "looks_like_recording"),
     "audio.pictures": ("MelPicture", "WaveformPicture", "mel_picture", "waveform_picture"),
     "audio.tags": ("read_tags",),
+    "catalogue": ("axes_in_words",),
     "client": ("command", "follow", "start_run", "start_worker"),
     "corpus_additions": ("add_to_corpus",),
     "datasets": ("Recording", "Scan", "scan"),
@@ -218,6 +220,7 @@ __all__ = [
     "Wishes",
     "add_to_corpus",
     "ago",
+    "axes_in_words",
     "best_loss",
     "cache_folder",
     "cells",

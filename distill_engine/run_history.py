@@ -22,6 +22,7 @@ from distill_engine.events import (
     EpochDone,
     Event,
     GpuSample,
+    ModelAnalysed,
     OldRecordingsHeard,
     PreviewSaved,
     RunFailed,
@@ -198,7 +199,7 @@ class History:
     """All that happened over a run. It grows in place and is never copied.
 
     A restart takes back what was told of later steps. What the machine and the process did stays, for they did it:
-    samples, restarts and endings. So does an answer, which somebody was given, at the step that it was given at.
+    samples, restarts, analyses and endings. So does an answer, which somebody was given, at the step it was given at.
     """
 
     def __init__(self) -> None:
@@ -214,6 +215,7 @@ class History:
         self.checkpoints: list[CheckpointSaved] = []
         self.verdicts: list[VerdictReached] = []
         self.old_recordings: list[OldRecordingsHeard] = []
+        self.analyses: list[ModelAnalysed] = []
         self.warnings: list[Warned] = []
         self.pauses: list[RunPaused | RunUnpaused] = []
         self.answers: list[Answered] = []
@@ -270,16 +272,20 @@ class History:
                 self.answers.append(Answered(event=event, step=self._step))
             case RunPaused() | RunUnpaused():
                 self.pauses.append(event)
-            case RunRestarted() | OldRecordingsHeard() | RunStopped() | RunFinished() | RunFailed():
+            case _:
                 self._note_stretch(event)
 
-    def _note_stretch(self, event: RunRestarted | OldRecordingsHeard | RunStopped | RunFinished | RunFailed) -> None:
-        if isinstance(event, RunRestarted):
-            self.restarts.append(event)
-        elif isinstance(event, OldRecordingsHeard):
-            self.old_recordings.append(event)
-        else:
-            self.endings.append(event)
+    def _note_stretch(self, event: Event) -> None:
+        """Take in what comes once in a stretch."""
+        match event:
+            case RunRestarted():
+                self.restarts.append(event)
+            case OldRecordingsHeard():
+                self.old_recordings.append(event)
+            case ModelAnalysed():
+                self.analyses.append(event)
+            case RunStopped() | RunFinished() | RunFailed():
+                self.endings.append(event)
 
     def _extend(self, rows: _Rows) -> None:
         self.steps.extend(rows.steps)

@@ -57,8 +57,12 @@ HINTS = {
         ("training.stop", "app.leave"),
     ),
     "library": ("{} makes sounds of a model, {} trains on from it", ("library.generate", "library.train_on")),
+    "explore": (
+        "{} and {} move a slider, {} makes its sound, {} lets you compare two blindly",
+        ("explore.less", "explore.more", "explore.make", "explore.compare"),
+    ),
 }
-"""What is said once, when a person comes to a screen for the first time, and the actions whose keys it names."""
+"""What is said once, when a person comes to a place for the first time, and the actions whose keys it names."""
 
 ABOUT = {
     "datasets": "Folders of recordings. Add one, look at what is in it, and take it for the next run.",
@@ -169,7 +173,7 @@ ACTIONS: tuple[Action, ...] = (
     _action(
         "library.details", "v", "details", "Show what is known of the model, or the list alone; enter does the same."
     ),
-    _action("library.cancel", "x", "cancel", "Stop generating; sounds that are finished stay.", in_key_line=False),
+    _action("library.cancel", "x", "cancel", "Stop making sounds; those that are finished stay.", in_key_line=False),
     _action("library.back", "escape", "back", "Go back to the models; stops generating from there.", in_key_line=False),
     _action("sounds.copy_play", "y", "copy: play", "Copy the line that plays the sound on your own machine."),
     _action("sounds.copy_fetch", "Y", "copy: fetch", "Copy the line that fetches the sound to your own machine."),
@@ -179,26 +183,27 @@ ACTIONS: tuple[Action, ...] = (
     ),
     # Exploring a model: its sliders, and what is done with what they stand at.
     _action("explore.more", "right l", "more", "Move the slider up by a step."),
-    _action("explore.less", "left h", "less", "Move the slider down by a step."),
-    _action("explore.finely_more", "L shift+right", "finely", "Move the slider up by a small step."),
-    _action("explore.finely_less", "H shift+left", "finely down", "Move it down by a small step.", in_key_line=False),
-    _action("explore.make", "m", "make it", "Write the sound that these settings make to a file."),
-    _action("explore.randomise", "r", "random", "Put every slider that isn't locked somewhere in its safe range."),
-    _action("explore.lock", "space", "lock", "Keep the slider from being randomised, or no longer."),
-    _action("explore.new_seed", "n", "seed", "Take another seed: another sound in the same vein."),
-    _action("explore.undo", "u", "undo", "Take the last change of the sliders back."),
-    _action("explore.presets", "o", "presets", "Load a preset, or delete one."),
-    _action("explore.keep", "w", "save", "Save the settings as a preset, under a name."),
+    _action("explore.make", "m", "make", "Write the sound that these settings make to a file."),
+    _action("explore.randomise", "r", "random", "Draw every axis that isn't locked as it is among the recordings."),
     _action(
         "explore.compare", "c", "compare", "Hear two sounds of equal level without knowing which is which, and vote."
     ),
+    _action("explore.presets", "o", "presets", "Load a preset, or delete one."),
+    _action("explore.keep", "w", "save", "Save the settings as a preset, under a name."),
     _action("explore.history", "b", "made", "Take back the settings of a sound that was made."),
+    _action("explore.undo", "u", "undo", "Take the last change of the sliders back."),
+    _action("explore.close", "escape", "back", "Stop making two sounds, take the copied line away, or go back."),
+    _action("explore.less", "left h", "less", "Move the slider down by a step."),
+    _action("explore.finely_more", "L shift+right", "finely", "Move the slider up by a small step."),
+    _action("explore.finely_less", "H shift+left", "finely down", "Move it down by a small step.", in_key_line=False),
+    _action("explore.lock", "space", "lock", "Keep chance from moving the axis, or no longer."),
+    _action("explore.new_seed", "n", "seed", "Take another seed: another sound in the same vein."),
+    _action("explore.copy_play", "y", "copy: play", "Copy the line that plays what was last made here."),
+    _action("explore.copy_fetch", "Y", "copy: fetch", "Copy the line that fetches what was last made here."),
     _action("explore.reset", "0", "reset", "Put the slider back to where it was at first."),
     _action("explore.reset_all", "X", "reset all", "Put all sliders back to where they were at first."),
     _action("explore.redo", "U", "redo", "Make the change again that was taken back.", in_key_line=False),
     _action("explore.type", "e", "type", "Type a value; enter does the same.", in_key_line=False),
-    _action("explore.copy_play", "y", "copy: play", "Copy the line that plays what was last made here."),
-    _action("explore.copy_fetch", "Y", "copy: fetch", "Copy the line that fetches what was last made here."),
     _action("sliders.down", "j down", "down", "Go to the next slider.", in_key_line=False),
     _action("sliders.up", "k up", "up", "Go to the slider before.", in_key_line=False),
     _action("sliders.first", "g home", "first", "Go to the first slider.", in_key_line=False),
@@ -307,7 +312,7 @@ def key_of(name: str) -> str:
 
 
 def hint(place: str) -> str:
-    """Return what is said once of a screen, empty for nothing."""
+    """Return what is said once of a place, empty for nothing."""
     words, names = HINTS.get(place, ("", ()))
     return words.format(*map(key_of, names))
 

@@ -35,6 +35,7 @@ from textual.worker import WorkerFailed
 from distill_engine import api
 from distill_tui.actions import (
     ACTIONS,
+    HINTS,
     PLACES,
     WITHIN,
     Action,
@@ -212,11 +213,12 @@ class DistillApp(App[None]):
             pane.shown()
             pane.focus_again()
         self._note_seen()
-        self._give_hint(name)
+        self.give_hint(name)
 
-    def _give_hint(self, place: str) -> None:
-        """Say the first time what one does on a screen, where nothing else is to be said."""
-        if place not in self.memory.hints and not self.said and (words := hint(place)):
+    def give_hint(self, place: str) -> None:
+        """Say the first time what one does in a place, where nothing but another place's hint is to be said."""
+        is_free = " ".join(self.said.split()) in ("", *map(hint, HINTS))
+        if place not in self.memory.hints and is_free and (words := hint(place)):
             self.say(words)
             self.remember(hints=(*self.memory.hints, place))
 
@@ -398,11 +400,18 @@ class DistillApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action that can be gone to from where one is."""
         for action in ACTIONS:
-            if self._leads_to(action) or self._widget_for(action, screen.focused) is not None:
+            if self._can_be_done(action, screen.focused):
                 title = f"{PLACES[action.place]}: {action.label}" if action.place != "app" else action.label
                 keys = " ".join(spelt(key, ascii_only=self.ascii_only) for key in keys_of(action))
                 help_text = f"{keys}: {action.help}" if keys else action.help
                 yield SystemCommand(title, help_text, lambda action=action: self._run(action))
+
+    def _can_be_done(self, action: Action, focused: Widget | None) -> bool:
+        """Tell whether the action's place can be gone to or has the focus, and does it as it stands now."""
+        pane = self._panes.get(action.place)
+        if pane is not None and not pane.check_action(action.method, ()):
+            return False
+        return self._leads_to(action) or self._widget_for(action, focused) is not None
 
     def _leads_to(self, action: Action) -> bool:
         """Tell whether the action's place can be shown: a screen, or a view of a run."""

@@ -61,11 +61,15 @@ def lock_turned(draft: Draft, slider: Slider) -> Draft:
 
 
 def randomised(draft: Draft, sliders: Sequence[Slider], chance: random.Random) -> Draft:
-    """Return the draft with each slider that isn't locked somewhere in its safe range."""
+    """Return the draft with each axis that isn't locked drawn as it is among the recordings, within its safe range.
+
+    A slider counts in their standard deviations. Anywhere in the range alike, many axes together would be far from all
+    that the model has heard.
+    """
     settings = draft.settings
     for slider in sliders:
-        if slider.has_track and slider.key not in draft.locked:
-            value = round(chance.uniform(slider.low, slider.high), 1)
+        if slider.kind == "axis" and slider.key not in draft.locked:
+            value = round(chance.gauss(0.0, 1.0), 1)
             settings = with_value(settings, slider, min(max(value, slider.low), slider.high))
     return taken(draft, settings)
 

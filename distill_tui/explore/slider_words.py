@@ -92,6 +92,18 @@ def in_words(settings: Settings, *, with_length: bool = True) -> str:
     return ", ".join([*sliders, f"seed {settings.seed}", f"evolution {settings.evolution:.2f}", *length])
 
 
+def difference(settings: Settings, other: Settings) -> str:
+    """Return the values of settings where others differ, in a line; of the length nothing."""
+    names = dict.fromkeys([*settings.sliders, *other.sliders])
+    values = {name: (settings.sliders.get(name, 0.0), other.sliders.get(name, 0.0)) for name in names}
+    said = [f"{api.shown(name)} {value:+.1f}" for name, (value, others) in values.items() if value != others]
+    if settings.seed != other.seed:
+        said.append(f"seed {settings.seed}")
+    if settings.evolution != other.evolution:
+        said.append(f"evolution {settings.evolution:.2f}")
+    return ", ".join(said)
+
+
 def _track(slider: Slider, value: float, width: int, signs: Signs) -> Words:
     """Return the way a slider goes: dotted beyond the safe range, its middle marked, and where it stands."""
     span = slider.most - slider.least

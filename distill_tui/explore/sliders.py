@@ -166,7 +166,13 @@ def complaint_about(slider: Slider, text: str) -> str:
     except ValueError:
         return "must be a whole number" if whole else "must be a number"
     fits = math.isfinite(value) and slider.least <= value <= slider.most
-    return "" if fits else f"must be {slider.least:g} to {slider.most:,.0f}"
+    return "" if fits else f"must be {limits_of(slider)}"
+
+
+def limits_of(slider: Slider) -> str:
+    """Return how far a slider goes, such as "-4 to 4.6"; a long whole number with its commas."""
+    most = f"{slider.most:,.0f}" if float(slider.most).is_integer() else f"{slider.most:g}"
+    return f"{slider.least:g} to {most}"
 
 
 def known_to(settings: Settings, sliders: tuple[Slider, ...]) -> Settings:

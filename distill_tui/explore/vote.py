@@ -10,7 +10,7 @@ from typing import Literal
 from distill_engine import api
 from distill_tui.explore.drafts import Draft, randomised
 from distill_tui.explore.presets import settings_of
-from distill_tui.explore.slider_words import in_words
+from distill_tui.explore.slider_words import difference
 from distill_tui.explore.sliders import Settings, Slider, known_to
 from distill_tui.format import Words, paragraph
 
@@ -62,10 +62,10 @@ def shuffled(one: Candidate, other: Candidate, chance: random.Random) -> Pair:
 
 
 def told(pair: Pair, vote: Vote, width: int) -> list[Words]:
-    """Return which was which, and which of them was voted for."""
+    """Return which was which, where they differ, and which of them was voted for."""
     lines: list[Words] = []
-    for name, candidate in (("A", pair.a), ("B", pair.b)):
+    for name, candidate, other in (("A", pair.a, pair.b), ("B", pair.b, pair.a)):
         mark = ", which you chose" if vote == name else ""
         lines += paragraph(f"{name} was {candidate.title}{mark}", width, "strong" if mark else "")
-        lines += paragraph(in_words(candidate.settings, with_length=False), width, "dim")
+        lines += paragraph(difference(candidate.settings, other.settings), width, "dim")
     return [*lines, [("You heard no difference that matters.", "")]] if not vote else lines

@@ -62,7 +62,20 @@ def delete(shown: LibraryEntry, known: Sequence[LibraryEntry] = ()) -> LibraryEn
 
 def sounds_folder(model_name: str) -> Path:
     """Return where sounds of a model go unless told otherwise."""
-    return api.data_folder() / "generated" / model_name
+    return _all_sounds_folder() / model_name
+
+
+def all_sounds() -> list[Path]:
+    """Return the sounds where they usually go, of all models, whatever they were called when a sound was made."""
+    try:
+        folders = [path for path in _all_sounds_folder().iterdir() if path.is_dir()]
+    except OSError:
+        return []
+    return [sound for folder in folders for sound in sounds_in(folder)]
+
+
+def _all_sounds_folder() -> Path:
+    return api.data_folder() / "generated"
 
 
 def sounds_in(folder: Path) -> list[Path]:

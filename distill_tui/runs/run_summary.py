@@ -123,13 +123,15 @@ VERDICT_MARKS = {
 
 
 def verdict_line(view: RunView, width: int) -> Words:
-    """Return what the run's curves came to last: whether it has trained enough."""
+    """Return what the run's curves came to last: whether it has trained enough, in as many clauses as there is room."""
     verdict = view.state.verdict
     if verdict is None:
         return []
     mark, tone = VERDICT_MARKS.get(verdict.kind, ("", ""))
-    words = in_rows([f"{mark}{api.shown(verdict.words)}"], width - len(VERDICT), 1)
-    return [(VERDICT, "dim"), *((row, tone) for row in words)]
+    room, words = width - len(VERDICT), f"{mark}{api.shown(verdict.words)}"
+    while api.cells(words) > room and "; " in words:
+        words = words.rpartition("; ")[0]
+    return [(VERDICT, "dim"), *((row, tone) for row in in_rows([words], room, 1))]
 
 
 def no_run() -> list[Words]:
@@ -315,6 +317,7 @@ def happenings(view: RunView) -> list[Happening]:
         *_heard(history),
         *_verdicts(history),
         *_old_recordings(history),
+        *_analyses(history),
         *_warned(history),
         *_pauses(history),
         *_answers(history),
@@ -392,6 +395,17 @@ def _verdicts(history: History) -> Iterator[Happening]:
 def _old_recordings(history: History) -> Iterator[Happening]:
     for one in history.old_recordings[-LISTED - 1 :]:
         yield Happening(key=f"event {one.seq}", time=one.time, step=one.step, words=api.shown(one.words))
+
+
+def _analyses(history: History) -> Iterator[Happening]:
+    for one in history.analyses[-LISTED - 1 :]:
+        yield Happening(
+            key=f"event {one.seq}",
+            time=one.time,
+            step=step_at(history, one.time),
+            words=f"the model has {api.shown(api.axes_in_words(one.axes))}",
+            details=(f"model {api.shown(one.model)}",),
+        )
 
 
 def _warned(history: History) -> Iterator[Happening]:

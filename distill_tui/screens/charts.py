@@ -201,7 +201,7 @@ class ChartsView(Container):
         history, state = view.history, view.state
         assert history is not None
         lists = (history.previews, history.checkpoints, history.verdicts, history.warnings, history.pauses)
-        others = (history.old_recordings, history.answers, history.restarts, history.endings)
+        others = (history.old_recordings, history.analyses, history.answers, history.restarts, history.endings)
         counted = (view.folder, state.prepared, history.steps.revision, *(len(one) for one in (*lists, *others)))
         if counted != self._counted and not view.filling:
             self._counted = counted

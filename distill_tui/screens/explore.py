@@ -7,6 +7,7 @@ so that the picture is never behind by more than the one that is being made.
 from __future__ import annotations
 
 import random
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -19,6 +20,7 @@ from textual.containers import Container, Vertical
 from textual.events import Resize
 from textual.message import Message
 from textual.widget import Widget
+from textual.worker import Worker
 
 from distill_engine import api
 from distill_tui import clipboard
@@ -39,10 +41,11 @@ from distill_tui.explore.sliders import (
     value_of,
     with_value,
 )
+from distill_tui.explore.vote import Pair
 from distill_tui.format import Words, paragraph
 from distill_tui.screens import explore_asking as asking
 from distill_tui.screens.pane import NARROW, distill_of
-from distill_tui.widgets.copied import CopiedLine
+from distill_tui.widgets.copied import CopiedLine, pieces
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.paragraphs import Paragraphs
 from distill_tui.widgets.picture import FLOOR_DB, MelPicture
@@ -59,11 +62,7 @@ class ExploreView(Container):
     """One model's sliders and the sound they make."""
 
     PLACE: ClassVar[str] = "explore"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("explore"),
-        ("enter", "type", "Type a value"),
-        ("escape", "close", "Close"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("explore"), ("enter", "type", "Type a value")]
     DEFAULT_CSS = """
     ExploreView { layout: vertical; display: none; width: 1fr; height: 1fr;
         & > #explore-title { height: 1; padding: 0 1; }
@@ -85,8 +84,10 @@ class ExploreView(Container):
             super().__init__()
             self.entry, self.settings, self.preset = entry, settings, preset
 
-    def __init__(self) -> None:
+    def __init__(self, is_generating: Callable[[], bool]) -> None:
+        """`is_generating` tells whether the helper is at sounds, for which pictures must wait."""
         super().__init__(id="explore")
+        self._is_generating = is_generating
         self.rows = SliderRows()
         self._title = Lines(id="explore-title")
         self._words = Paragraphs(id="explore-words")
@@ -106,6 +107,7 @@ class ExploreView(Container):
         self._wanted: Wanted | None = None
         self._drawn: Wanted | None = None
         self._is_drawing = False
+        self._comparison: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the sliders, what is said of one, and the picture."""
@@ -137,7 +139,9 @@ class ExploreView(Container):
         """Explore a model; its sliders are where they were left."""
         assert entry.info is not None
         if self._entry is None or entry.id != self._entry.id:
-            self._loudest, self._made, self._preset = FLOOR_DB, None, ("", Settings())
+            self.left()
+            self._loudest, self._made, self._preset, self._said = FLOOR_DB, None, ("", Settings()), ""
+            self._mel.clear()
             self._copied.close()
         self._entry, self._sliders = entry, sliders_of(entry.info)
         if (entry.id, self._sliders) not in self._drafts:
@@ -200,9 +204,12 @@ class ExploreView(Container):
             self._is_drawing = False
 
     async def _draw_picture(self, wanted: Wanted) -> None:
+        if self._is_generating() or self._is_comparing:
+            self._say("the picture waits for the sound being made")
         try:
             explored = await distill_of(self).service.ask(wanted.request(), self._say_progress)
         except api.DistillError as error:
+            self._mel.clear()
             self._say("no picture")
             if error.message != self._problem:  # said once, not with every key
                 self._problem = error.message
@@ -252,11 +259,9 @@ class ExploreView(Container):
     @on(SliderRows.Moved)
     def _draw_words(self) -> None:
         slider = self._slider
-        lines = [about(slider, value_of(self.draft.settings, slider))] if slider else []
-        if self._entry is not None and not self._has_axes:
-            name = api.shown(self._entry.name)
-            lines.insert(0, f"No axes are known of this model: distill-engine analyze {name} finds them.")
-        self._words.write(lambda width: [line for text in lines for line in paragraph(text, width, "dim")])
+        told = about(slider, value_of(self.draft.settings, slider)) if slider else ""
+        bare = self._entry.name if self._entry is not None and not self._has_axes else ""
+        self._words.write(lambda width: [*_how_to_analyse(bare, width), *paragraph(told, width, "dim")])
 
     def on_resize(self, event: Resize) -> None:
         """Share the room anew, and have a picture of another size."""
@@ -302,7 +307,7 @@ class ExploreView(Container):
     def action_lock(self) -> None:
         """Lock the slider, or free it."""
         slider = self._slider
-        if slider is not None and not slider.has_track:
+        if slider is not None and slider.kind != "axis":
             distill_of(self).say(f"chance leaves the {slider.name} alone anyway")
         elif slider is not None:
             self._change(drafts.lock_turned(self.draft, slider))
@@ -323,8 +328,10 @@ class ExploreView(Container):
         self._change(drafts.reset_all(self.draft, self._sliders))
 
     def action_randomise(self) -> None:
-        """Leave the sliders to chance."""
+        """Leave the axes to chance."""
         self._change(drafts.randomised(self.draft, self._sliders, random.SystemRandom()))
+        if not self._has_axes:
+            distill_of(self).say("this model has no axes that chance could move")
 
     def action_new_seed(self) -> None:
         """Take another seed."""
@@ -365,18 +372,19 @@ class ExploreView(Container):
     async def action_keep(self) -> None:
         """Save the settings as a preset."""
         if self._entry is not None:
-            await self._keep(self.draft.settings, self._preset[0])
+            await self._keep(self._entry, self.draft.settings, self._preset[0])
 
-    async def _keep(self, settings: Settings, name: str) -> None:
-        assert self._entry is not None
-        if name := await asking.kept_as_preset(distill_of(self), self._entry, settings, name):
+    async def _keep(self, entry: LibraryEntry, settings: Settings, name: str) -> None:
+        if name := await asking.kept_as_preset(distill_of(self), entry, settings, name):
             self._preset = name, settings
             self._draw_title()
 
     @work(group="explore-ask", exclusive=True)
     async def action_history(self) -> None:
         """Take back the settings of a sound."""
-        if self._entry is None or (made := await asking.chosen_from_history(distill_of(self), self._entry)) is None:
+        if (entry := self._entry) is None or (
+            made := await asking.chosen_from_history(distill_of(self), entry)
+        ) is None:
             return
         self._take(made.settings, f"the sliders are as they were for {api.shown(made.path.name)}")
         self.show_made(made.path)
@@ -384,14 +392,44 @@ class ExploreView(Container):
     @work(group="explore-ask", exclusive=True)
     async def action_compare(self) -> None:
         """Have two sounds compared blindly."""
-        if self._entry is None:
+        if (entry := self._entry) is None or self._says_it_is_comparing():
             return
-        better, what = await asking.compared(distill_of(self), self._entry, self.draft, self._sliders)
+        draft = self.draft
+        pair = await asking.chosen_pair(distill_of(self), entry, draft, self._sliders)
+        if pair is not None:
+            self._comparison = self._compare(entry, pair, draft.settings.seconds)
+
+    @work(group="explore-compare", exclusive=True)
+    async def _compare(self, entry: LibraryEntry, pair: Pair, seconds: float) -> None:
+        better, what = await asking.voted(distill_of(self), entry, pair, seconds)
         if better is not None and what == "keep":
-            await self._keep(better.settings, better.preset)
+            await self._keep(entry, better.settings, better.preset)
         elif better is not None:
             self._preset = better.preset, better.settings
             self._take(better.settings, f"the sliders are as in {better.title}")
+
+    @property
+    def _is_comparing(self) -> bool:
+        return self._comparison is not None and not self._comparison.is_finished
+
+    def _says_it_is_comparing(self) -> bool:
+        if self._is_comparing:
+            cancels = f"{key_of('library.cancel')} cancels that"
+            distill_of(self).say("two sounds to compare are being made already", cancels)
+        return self._is_comparing
+
+    def cancel_comparing(self) -> bool:
+        """Give up the two sounds that are being made, and say so; return whether any were."""
+        was_comparing = self._is_comparing
+        if was_comparing and self._comparison is not None:
+            self._comparison.cancel()
+            distill_of(self).say("making two sounds to compare was cancelled")
+        return was_comparing
+
+    def left(self) -> None:
+        """Give up what was asked of a person about the model: an answer would come where another one is shown."""
+        self.workers.cancel_group(self, "explore-ask")
+        self.cancel_comparing()
 
     def action_copy_play(self) -> None:
         """Copy the line that plays what was last made."""
@@ -408,6 +446,18 @@ class ExploreView(Container):
             self._copied.copy(self._made, line_for)
 
     def action_close(self) -> None:
-        """Take the line away; where there is none, esc is another's."""
-        if not self._copied.close():
+        """Stop making two sounds, or take the line away; where there is neither, esc is another's."""
+        if not self.cancel_comparing() and not self._copied.close():
             raise SkipAction
+
+
+def _how_to_analyse(name: str, width: int) -> list[Words]:
+    """Return what finds the axes of a model, nothing for none; the line to type is put together of its pieces."""
+    if not name:
+        return []
+    line = f"distill-engine analyze {shlex.quote(api.shown(name))}"
+    return [
+        *paragraph("No axes are known of this model. This finds them:", width, "dim"),
+        *([(piece, "")] for piece in pieces(line, width)),
+        *paragraph("(with --recordings FOLDER where its run is gone)", width, "dim"),
+    ]

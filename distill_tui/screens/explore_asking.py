@@ -18,12 +18,12 @@ from distill_tui.explore.drafts import Draft
 from distill_tui.explore.history import MadeSound, made_of
 from distill_tui.explore.presets import preset_of, settings_of
 from distill_tui.explore.slider_words import in_words
-from distill_tui.explore.sliders import Settings, Slider, complaint_about, value_of
+from distill_tui.explore.sliders import Settings, Slider, complaint_about, limits_of, value_of
 from distill_tui.explore.vote import Candidate, Pair, Vote, rivals, shuffled
 from distill_tui.library import shelf
 from distill_tui.screens.choice import Choice
 from distill_tui.screens.dialogs import Prompt, Question
-from distill_tui.screens.explore_dialogs import BlindVote, PresetChoice, Revealed
+from distill_tui.screens.explore_dialogs import BlindVote, PresetChoice, Revealed, WhatNext
 from distill_tui.widgets.listing import Cell, Column, Row
 
 if TYPE_CHECKING:
@@ -36,9 +36,13 @@ _MADE_COLUMNS = (
 )
 
 
+_AGAIN_SECONDS = 0.1
+"""After how long it is looked again whether another dialog is gone."""
+
+
 async def typed(app: DistillApp, slider: Slider, settings: Settings) -> float | None:
     """Ask for a slider's value."""
-    label = f"{api.shown(slider.name)}, {slider.least:g} to {slider.most:,.0f}"
+    label = f"{api.shown(slider.name)}, {limits_of(slider)}"
     now = f"{value_of(settings, slider):g}" if slider.kind != "seed" else str(settings.seed)
     text = await app.push_screen_wait(Prompt(label, now, complaint=lambda text: complaint_about(slider, text)))
     return float(text) if text else None
@@ -77,23 +81,25 @@ async def chosen_from_history(app: DistillApp, entry: LibraryEntry) -> MadeSound
     return made.get(key) if key else None
 
 
-async def compared(
-    app: DistillApp, entry: LibraryEntry, draft: Draft, sliders: tuple[Slider, ...]
-) -> tuple[Candidate | None, str]:
-    """Let one choose what the present settings are compared with, hear both, and vote.
-
-    Returns:
-        The one that was voted for, if something is to become of it, and what: "take" or "keep".
-    """
+async def chosen_pair(app: DistillApp, entry: LibraryEntry, draft: Draft, sliders: tuple[Slider, ...]) -> Pair | None:
+    """Let one choose what the present settings are compared with."""
     now = Candidate(title="what the sliders stand at", settings=draft.settings)
     other = await _rival(app, entry, draft, sliders)
     if other is None:
-        return None, ""
+        return None
     if other.settings == now.settings:
         app.say(f"{other.title} is what the sliders stand at", "there is nothing to compare")
-        return None, ""
-    pair = shuffled(now, other, random.SystemRandom())
-    vote = await _heard(app, entry, pair, draft.settings.seconds)
+        return None
+    return shuffled(now, other, random.SystemRandom())
+
+
+async def voted(app: DistillApp, entry: LibraryEntry, pair: Pair, seconds: float) -> tuple[Candidate | None, WhatNext]:
+    """Have both made, let one hear them and vote, and tell which was which.
+
+    Returns:
+        The one that was voted for, if something is to become of it, and what.
+    """
+    vote = await _heard(app, entry, pair, seconds)
     if vote is None:
         return None, ""
     what = await app.push_screen_wait(Revealed(pair, vote))
@@ -111,7 +117,7 @@ async def _rival(app: DistillApp, entry: LibraryEntry, draft: Draft, sliders: tu
 
 def _rival_words(candidate: Candidate) -> str:
     if candidate.is_secret:
-        return "every slider that isn't locked is drawn anew"
+        return "every axis that isn't locked is drawn anew"
     return in_words(candidate.settings, with_length=False)
 
 
@@ -119,15 +125,18 @@ async def _heard(app: DistillApp, entry: LibraryEntry, pair: Pair, seconds: floa
     """Have both made, and ask which is better; nothing is left of them afterwards."""
     folder = api.cache_folder() / "blind" / secrets.token_hex(4)
     making = f"making two sounds of {api.shown(entry.name)} to compare"
-    app.say(making)
+    cancels = f"{key_of('library.cancel')} cancels"
+    app.say(making, cancels)
 
     def on_progress(progress: Progress) -> None:
-        app.say(f"{making}: {progress.words}")
+        app.say(f"{making}: {progress.words}", cancels)
 
     a, b = (steering_of(candidate.settings) for candidate in (pair.a, pair.b))
     request = api.Compare(model=entry.path, folder=folder, a=a, b=b, seconds=seconds)
     try:
         made = await app.service.ask(request, on_progress)
+        while app.screen.is_modal:  # a key that is meant for another dialog would be a vote
+            await asyncio.sleep(_AGAIN_SECONDS)
         app.say("both are there; hear them on your own machine, then vote")
         return await app.push_screen_wait(BlindVote(made.a, made.b))
     finally:
@@ -135,7 +144,7 @@ async def _heard(app: DistillApp, entry: LibraryEntry, pair: Pair, seconds: floa
 
 
 def _history(entry: LibraryEntry) -> tuple[dict[str, MadeSound], list[Row]]:
-    made = {str(one.path): one for one in made_of(entry.id, shelf.sounds_in(shelf.sounds_folder(entry.name)))}
+    made = {str(one.path): one for one in made_of(entry.id, shelf.all_sounds())}
     return made, [_made_row(key, one) for key, one in made.items()]
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from distill_engine import api
@@ -150,10 +150,13 @@ class BlindVote(Dialog[Vote | None]):
 class Revealed(Dialog[WhatNext]):
     """What the two sounds were; returns what becomes of the better one."""
 
+    DEFAULT_CSS = "Revealed VerticalScroll { height: auto; max-height: 70vh; scrollbar-gutter: stable; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("enter", "answer('take')", "Take it"),
         ("w", "answer('keep')", "Keep it as a preset"),
         ("escape,q", "answer('')", "Leave it"),
+        ("j,down", "scroll(1)", "Down"),
+        ("k,up", "scroll(-1)", "Up"),
     ]
 
     def __init__(self, pair: Pair, vote: Vote) -> None:
@@ -162,9 +165,10 @@ class Revealed(Dialog[WhatNext]):
         self.lines = Paragraphs()
 
     def compose(self) -> ComposeResult:
-        """Lay out what they were, and the keys."""
+        """Lay out what they were, and below it the keys."""
         with Vertical(classes="dialog"):
-            yield self.lines
+            with VerticalScroll():
+                yield self.lines
             keys = "enter takes it to the sliders, w keeps it as a preset, esc leaves all as it is"
             yield Static(keys if self._vote else "esc goes back", markup=False)
 
@@ -176,8 +180,12 @@ class Revealed(Dialog[WhatNext]):
     def on_resize(self) -> None:
         """Give it the room that it takes at this width."""
         if width := self.lines.size.width:
-            self.lines.styles.height = 1 + len(told(self._pair, self._vote, width))
+            self.lines.styles.height = len(told(self._pair, self._vote, width))
 
     def action_answer(self, what: WhatNext) -> None:
         """Return the answer."""
         self.dismiss(what if self._vote else "")
+
+    def action_scroll(self, lines: int) -> None:
+        """Show more of what doesn't fit."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 Side = Literal["", "detail", "settings", "sounds", "explore"]
 """What stands beside the list, or below it where there is little width; Explore takes the list's place too."""
 
+_WHILE_EXPLORING = frozenset({"back", "cancel", "sounds"})
+"""The Library's own actions while Explore hides the list: the others are for a model that one sees there."""
+
 _SETTINGS = (Column(title="setting"), Column(title="value", width=15), Column(title="usually", width=15))
 
 
@@ -91,6 +94,7 @@ class LibraryPane(Pane):
         self._models: dict[str, LibraryEntry] = {}
         self._side: Side = ""
         self._usual_side: Side = ""
+        self._before_sounds: Side = ""
         self._narrow: bool | None = None
         self._generation: Worker[None] | None = None
         self._made: dict[str, list[Path]] = {}
@@ -123,9 +127,17 @@ class LibraryPane(Pane):
         if self._unseen is not None:
             self._show_made(*self._unseen)
 
+    def hidden(self) -> None:
+        """Have no vote come over another screen."""
+        super().hidden()
+        if self._explore is not None:
+            self._explore.left()
+
     @property
     def entry(self) -> LibraryEntry | None:
-        """The model one stands on."""
+        """The model one stands on, or explores."""
+        if self._side == "explore" and self._explore is not None:
+            return self._explore.entry
         return self._models.get(self.listing.rows.key)
 
     @property
@@ -159,6 +171,15 @@ class LibraryPane(Pane):
     def _chosen(self) -> None:
         self.action_details()
 
+    def offers(self, method: str) -> bool:
+        """Tell whether an action makes sense now: most are for a model that one sees in the list."""
+        return self._side != "explore" or method in _WHILE_EXPLORING
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let no key do what makes no sense now."""
+        del parameters
+        return self.offers(action)
+
     # What stands beside it.
 
     def on_resize(self, event: Resize) -> None:
@@ -173,6 +194,8 @@ class LibraryPane(Pane):
 
     def _show_side(self, side: Side) -> None:
         had_focus = self.is_shown and self.distill.focused is self._focus_of(self._side)
+        if self._explore is not None and self._side == "explore" and side != "explore":
+            self._explore.left()
         self._side = side
         self.set_class(bool(side), "-side")
         for name in ("detail", "settings", "sounds", "explore"):
@@ -217,8 +240,11 @@ class LibraryPane(Pane):
         self._show_side("settings")
 
     def action_back(self) -> None:
-        """Go back to the models; from there stop generating."""
-        if self._side in ("settings", "sounds", "explore"):
+        """Go back to what was there before; from the models stop generating."""
+        if self._side == "sounds" and self._before_sounds == "explore":
+            self._show_side("explore")
+            self._follow_explored()
+        elif self._side in ("settings", "sounds", "explore"):
             self._show_side(self._usual_side)
         elif self._side == "detail" and self._narrow:
             self.action_details()
@@ -235,11 +261,12 @@ class LibraryPane(Pane):
         entry, view = await self._still(shown), await self._mounted_explore()
         self._show_side("explore")
         view.show(entry)
+        self.distill.give_hint("explore")
 
     async def _mounted_explore(self) -> ExploreView:
         if self._explore is None:
             module = await asyncio.to_thread(importlib.import_module, "distill_tui.screens.explore")
-            self._explore = cast("ExploreView", module.ExploreView())
+            self._explore = cast("ExploreView", module.ExploreView(lambda: self._is_generating))
             await self.mount(self._explore)
         return self._explore
 
@@ -253,6 +280,7 @@ class LibraryPane(Pane):
             self.distill.say(f"the model {api.shown(explored.name)} is no longer there")
         elif now != explored:
             self._explore.show(now)
+            self.listing.rows.go_to(str(now.path))
 
     @work(group="library-generate", exclusive=True)
     async def on_explore_view_sound_asked(self, event: ExploreView.SoundAsked) -> None:
@@ -387,15 +415,14 @@ class LibraryPane(Pane):
     async def _generate(self, entry: LibraryEntry, wish: Wish, *, overwrite: bool) -> None:
         from distill_tui.library.generation_wish import in_words  # noqa: PLC0415
 
-        cancels = f"{key_of('library.cancel')} in Library cancels"
         making, told = f"making sounds of {api.shown(entry.name)}", 0.0
-        self.distill.say(f"{making}: the helper process starts", cancels)
+        self.distill.say(f"{making}: the helper process starts", self._cancels)
 
         def on_progress(progress: Progress) -> None:
             nonlocal told
             if time.monotonic() - told >= self.distill.pace.seconds:
                 told = time.monotonic()
-                self.distill.say(f"{making}: {progress.words}", cancels)
+                self.distill.say(f"{making}: {progress.words}", self._cancels)
 
         request = await asyncio.to_thread(_request, entry, wish, overwrite)
         made = await self.distill.service.ask(request, on_progress)
@@ -411,6 +438,11 @@ class LibraryPane(Pane):
             self._unseen = entry.name, made
 
     @property
+    def _cancels(self) -> str:
+        """Which key cancels, and where one must go for it."""
+        return f"{key_of('library.cancel')}{'' if self.is_shown else ' in Library'} cancels"
+
+    @property
     def _is_generating(self) -> bool:
         return self._generation is not None and not self._generation.is_finished
 
@@ -420,7 +452,9 @@ class LibraryPane(Pane):
         return self._is_generating
 
     def action_cancel(self) -> None:
-        """Stop generating."""
+        """Stop making two sounds to compare, or stop generating."""
+        if self._explore is not None and self._explore.cancel_comparing():
+            return
         if self._is_generating and self._generation is not None:
             self._generation.cancel()
             self.distill.say("making sounds was cancelled; what was finished stays")
@@ -447,6 +481,8 @@ class LibraryPane(Pane):
             return
         view = await self._mounted_sounds()
         await view.show(model_name, paths, made.paths[-1] if made else None)
+        if self._side != "sounds":
+            self._before_sounds = self._side
         self._show_side("sounds")
 
     async def _mounted_sounds(self) -> SoundsView:

@@ -27,6 +27,7 @@ from distill_tui.widgets.copied import CopiedLine
 from distill_tui.widgets.line import Lines
 from distill_tui.widgets.listing import Cell, Column, Listing, Row, Rows
 from distill_tui.widgets.picture import MelPicture, Waveform
+from distill_tui.widgets.status_line import Severity
 
 if TYPE_CHECKING:
     from distill_tui.app import DistillApp
@@ -136,12 +137,16 @@ class SoundsView(Container):
         app = distill_of(self)
         if not chosen or (folder := await _chosen_folder(app, chosen)) is None:
             return
+        refused: list[api.DistillError] = []
         for path in chosen:
-            await asyncio.to_thread(api.add_to_corpus, path, folder)
-            self._marked -= {str(path)}
-            self._draw_rows()
-        sounds = api.counted(len(chosen), "sound")
-        app.say(f"{sounds} copied to {api.shown(str(folder))}", "their tags say that a model made them")
+            try:
+                await asyncio.to_thread(api.add_to_corpus, path, folder)
+            except api.DistillError as error:
+                refused.append(error)
+            else:
+                self._marked -= {str(path)}
+                self._draw_rows()
+        app.say(*_told_of_copies(len(chosen), folder, refused))
 
     @on(Rows.Moved)
     def _moved(self, event: Rows.Moved) -> None:
@@ -170,6 +175,15 @@ class SoundsView(Container):
             return
         self._waveform.show(drawn.waveform.low, drawn.waveform.high, seconds=drawn.waveform.seconds)
         self._mel.show(drawn.mel.decibels, hertz=drawn.mel.hertz, seconds=drawn.mel.seconds)
+
+
+def _told_of_copies(wanted: int, folder: Path, refused: Sequence[api.DistillError]) -> tuple[str, str, Severity]:
+    """Return what became of sounds that were to be copied, a hint, and how grave that is."""
+    if not refused:
+        copied = f"{api.counted(wanted, 'sound')} copied to {api.shown(str(folder))}"
+        return copied, "their tags say that a model made them", "information"
+    why = "; ".join(dict.fromkeys(error.message for error in refused))
+    return f"{wanted - len(refused):,} copied, {len(refused):,} not: {why}", refused[0].hint, "warning"
 
 
 async def _chosen_folder(app: DistillApp, sounds: Sequence[Path]) -> Path | None:

@@ -123,6 +123,10 @@ class MelPicture(_Picture):
         self.seconds = seconds
         self.redraw()
 
+    def clear(self) -> None:
+        """Show nothing, as at first."""
+        self.show(np.empty((0, 0)), hertz=np.empty(0), seconds=0.0)
+
     def drawn(self, columns: int, rows: int) -> Cells:
         """Draw two bands a cell in colour, or one as a shade, and their frequencies beside them."""
         cells = Cells(columns, rows)

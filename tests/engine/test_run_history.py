@@ -111,6 +111,7 @@ def assert_equal_histories(one: History, other: History) -> None:
         "checkpoints",
         "verdicts",
         "old_recordings",
+        "analyses",
         "warnings",
         "pauses",
         "answers",

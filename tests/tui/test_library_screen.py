@@ -682,14 +682,14 @@ def test_marked_sounds_are_copied_into_a_known_folder_and_stay_where_they_are(tm
                 write_tags(file, SoundTags(model="rain", model_id=model_id("abc1"), seed=seed, seconds=0.1))
                 file.write([0.1] * 4800)
             os.utime(path, (seed, seed))
-        os.utime(folder / "rain-0.wav", (0.5, 0.5))
+        os.utime(folder / "rain-0.wav", (9, 9))
         async with library() as seen:
             seen.app.remember(corpora=(Corpus(path=str(corpus), used=1.0),))
             await seen.press("s")
             await seen.until(lambda: bool(seen.app.query(SoundsView)))
             sounds = seen.app.query_one(SoundsView)
             await seen.until(lambda: seen.app.focused is sounds.listing.rows)
-            await seen.press("space", "j", "space", "a")
+            await seen.press("j", "space", "j", "space", "a")
             await seen.until(lambda: isinstance(seen.app.screen, Choice))
             assert "Copy 2 sounds to which folder of recordings?" in seen.asked
             await seen.press("enter")
@@ -698,10 +698,10 @@ def test_marked_sounds_are_copied_into_a_known_folder_and_stay_where_they_are(tm
             assert read_tags(corpus / "rain-1.wav") is not None
             assert [recording.generated for recording in scan(corpus).recordings] == ["", "rain", "rain"]
             assert len([*folder.iterdir()]) == 4
-            await seen.press("G", "a")
+            await seen.press("g", "space", "j", "space", "a")
             await seen.until(lambda: isinstance(seen.app.screen, Choice))
             await seen.press("enter")
-            await seen.until(lambda: "rain-0.wav doesn't say that a model made it" in seen.status)
-            assert len([*corpus.iterdir()]) == 3
+            await seen.until(lambda: "1 copied, 1 not: rain-0.wav doesn't say that a model made it" in seen.status)
+            assert {path.name for path in corpus.iterdir()} == {"a.wav", *(f"rain-{seed}.wav" for seed in (1, 2, 3))}
 
     asyncio.run(visit())

@@ -10,6 +10,7 @@ from msgspec.structs import replace as changed
 from distill_engine import api
 from distill_engine.events import (
     Event,
+    ModelAnalysed,
     PreprocessProgress,
     RunPaused,
     RunStarted,
@@ -127,6 +128,25 @@ def test_the_verdict_has_a_line_of_its_own_and_a_bad_one_a_mark_that_needs_no_co
     assert words(run_summary.verdict_line(view, 30)).endswith(" …")
     assert api.cells(words(run_summary.verdict_line(view, 30))) <= 30
     assert run_summary.verdict_line(view_of_anew("healthy", 28), 78) == []
+
+
+def test_of_a_long_verdict_whole_clauses_are_left_out() -> None:
+    told = "still learning: down 3 % in 5 epochs; best in epoch 2; let it train on"
+    view = view_of("healthy", until=28)
+    reached_ = changed(reached(2), words=told, seq=29, time=BEGAN + 9)
+    view = made_of(view.folder, [*recorded_until(view, 28), reached_])
+    assert words(run_summary.verdict_line(view, 78)) == f"verdict {told}"
+    assert words(run_summary.verdict_line(view, 70)) == "verdict still learning: down 3 % in 5 epochs; best in epoch 2"
+    assert words(run_summary.verdict_line(view, 58)) == "verdict still learning: down 3 % in 5 epochs"
+
+
+def test_that_the_model_has_axes_is_an_event_that_names_them() -> None:
+    view = view_of("healthy", until=28)
+    analysed = ModelAnalysed(model="/home/a/x\n.distill", axes=["brightness", "axis 2"], seq=29, time=BEGAN + 9)
+    view = made_of(view.folder, [*recorded_until(view, 28), analysed])
+    happening = run_summary.happenings(view)[-1]
+    assert happening.words == "the model has sliders for brightness, and 1 numbered"
+    assert (happening.step, happening.details) == (12, ("model /home/a/x\\n.distill",))
 
 
 def test_what_the_recordings_that_the_model_knew_lost_is_an_event_and_is_told_to_who_was_away() -> None:
