@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -34,10 +34,14 @@ from distill_engine.join_check import JoinCheck, check_joins
 from distill_engine.models.analysis import AxisCheck, check_axes
 from distill_engine.models.persistence import LoadedModel, load_model
 from distill_engine.training.config import ComplexSpectrogramConfig
+from distill_engine.words import counted
 
 SECONDS = 6.0
 SINES = (110.0, 440.0, 3000.0)
-JOINED_SOUNDS, JOINED_SECONDS = 8, 12.0
+JOINED_SOUNDS, JOINED_SECONDS, FEWEST_ONSETS = 8, 12.0, 10
+"""Sounds for each of the evolutions, and for each of the recordings that they begin from."""
+
+EVOLUTIONS = (0.0, 0.5, 1.0)
 HONEST_SHARE = 0.8
 """Of the seeds: an axis counts whose sweep is monotone in so many."""
 
@@ -69,7 +73,8 @@ class Means:
 
     def in_words(self) -> str:
         """Return them in a line."""
-        return f"LSD {self.lsd:.2f} dB  SC {self.sc:.3f}  band {self.band:.2f} dB  ({self.recordings} recordings)"
+        measured = f"LSD {self.lsd:.2f} dB  SC {self.sc:.3f}  band {self.band:.2f} dB"
+        return f"{measured}  ({counted(self.recordings, 'recording')})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,16 @@ class SoundResult:
     axes: list[AxisCheck]
     joins: JoinCheck
 
+    def _joins_in_words(self) -> str:
+        joins = self.joins
+        rise = f"the spectrum rises {joins.flux_ratio:.2f} times as much there as elsewhere"
+        if joins.onsets < FEWEST_ONSETS:
+            return f"{joins.at_joins} of {joins.onsets} onsets at joins, too few to tell; {rise}"
+        return (
+            f"{joins.at_joins} of {joins.onsets} onsets at joins, which are {joins.share:.0%} of the time: "
+            f"{joins.chance:.0%} likely by chance; {rise}"
+        )
+
     def as_data(self) -> dict[str, object]:
         """Return the result for JSON."""
         return dataclasses.asdict(self) | {"joins": dataclasses.asdict(self.joins) | {"chance": self.joins.chance}}
@@ -109,21 +124,21 @@ class SoundResult:
             f"held out    {self.held_out.in_words()}\n"
             f"samples     Fréchet distance {self.frechet:.1f} from the corpus\n"
             f"axes        {honest} monotone in {HONEST_SHARE:.0%} of the seeds or more: {swept or 'none has a name'}\n"
-            f"joins       {self.joins.at_joins} of {self.joins.onsets} onsets at joins, which are "
-            f"{self.joins.share:.0%} of the time; {self.joins.chance:.0%} likely by chance"
+            f"joins       {self._joins_in_words()}"
         )
 
 
 def measure(folder: Path, held_out: Sequence[str], minutes: float, say: Say) -> SoundResult:
     """Measure on the recordings of `folder`; those whose name without suffix is in `held_out` are kept from training.
 
-    Where none is named, it is every fifth by name. Takes `minutes` and three more on two cores; `say` follows.
+    Where none is named, it is the third by name and every fifth from there. Takes `minutes` and three more on two
+    cores; `say` follows.
 
     Raises:
         UsageError: a name isn't that of a recording, or nothing is left to train on.
         DistillError: the run failed.
     """
-    paths = [one.path for one in scan(folder).used]
+    paths = [one.path for one in scan(folder).used if not one.generated]
     unheard = _unheard(paths, held_out)
     say(f"the round trip of {len(paths)} recordings")
     waveforms = {path: load_waveform(path, SECONDS) for path in paths}
@@ -143,8 +158,17 @@ def measure(folder: Path, held_out: Sequence[str], minutes: float, say: Say) -> 
             held_out=Means.of([made[path] for path in unheard]),
             frechet=_frechet_of_samples(loaded, [waveforms[path] for path in heard]),
             axes=check_axes(loaded),
-            joins=check_joins(loaded, [Wish(seconds=JOINED_SECONDS, seed=seed) for seed in range(JOINED_SOUNDS)]),
+            joins=check_joins(loaded, _joined(heard)),
         )
+
+
+def _joined(recordings: Sequence[Path]) -> Iterator[Wish]:
+    """Yield sounds to look for joins in: drawn ones, and some that begin from recordings, which have more onsets."""
+    for seed in range(JOINED_SOUNDS):
+        for evolution in EVOLUTIONS:
+            yield Wish(seconds=JOINED_SECONDS, seed=seed, evolution=evolution)
+    for seed, path in enumerate(recordings):
+        yield Wish(seconds=JOINED_SECONDS, seed=seed, start=path, evolution=0.3)
 
 
 def _unheard(paths: Sequence[Path], names: Sequence[str]) -> list[Path]:
@@ -173,8 +197,8 @@ def _trained(recordings: Iterable[Path], minutes: float, scratch: Path, say: Say
     """Train as anybody would, and return the model that the run leaves."""
     folder, home = scratch / "recordings", scratch / "home"
     folder.mkdir()
-    for path in recordings:
-        shutil.copy(path, folder / path.name)
+    for number, path in enumerate(recordings):  # two folders may hold the same name
+        shutil.copy(path, folder / f"{number}-{path.name}")
     say(f"a run of {minutes:g} minutes")
     command = [sys.executable, "-m", "distill_engine", "train", str(folder), "--name", "bench"]
     limit = ["--set", f"max_minutes={minutes}"]

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from distill_engine import atomic, home
 from distill_engine.errors import DistillError, UsageError
+from distill_engine.generation_limits import LARGEST_SEED
 from distill_engine.names import checked_name, nearest_words
 from distill_engine.words import shown
 
@@ -27,8 +29,8 @@ class SliderPreset(Struct, frozen=True, kw_only=True):
     sliders: Mapping[str, float]
     """Slider values by the axes' names, in standard deviations of the corpus."""
 
-    seed: int
-    evolution: float
+    seed: Annotated[int, Meta(ge=0, le=LARGEST_SEED)]
+    evolution: Annotated[float, Meta(ge=0, le=1)]
 
 
 def load_presets(model_id: str) -> dict[str, SliderPreset]:

@@ -74,14 +74,14 @@ def bench(context: click.Context, as_json: bool) -> None:
 
 @bench.command("sound")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.option("--hold-out", "held_out", metavar="NAME", multiple=True, help="Not trained on.  [default: every fifth]")
+@click.option("--hold-out", "held_out", metavar="NAME", multiple=True, help="Not trained on.  [default: a fifth]")
 @click.option("--minutes", type=FiniteRange(0.1, 1000.0), default=10.0, show_default=True, help="Of training.")
 @as_json_option
 def bench_sound(folder: Path, held_out: tuple[str, ...], minutes: float, as_json: bool) -> None:
     """Measure the sound on the recordings in FOLDER.
 
-    First the round trip through the representation; then a model trained on them for ten minutes, with the usual
-    settings: how near it comes to recordings it learnt and to those it never heard, its samples, its axes, its joins.
+    First the round trip through the representation; then a model trained on them, with the usual settings: how near
+    it comes to recordings it learnt and to those it never heard, its samples, its axes, its joins.
     """
     from distill_engine.bench_sound import measure
 

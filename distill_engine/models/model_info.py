@@ -22,6 +22,9 @@ FORMAT = 1
 SUFFIX = ".distill"
 METADATA_KEY = "distill"
 
+_LOWEST_FLOOR, _LARGEST_SCALE = -40.0, 1000.0
+"""Far beyond any recording's: nepers under a sine at full scale, and nepers that make 1."""
+
 
 class Architecture(Struct, frozen=True, kw_only=True):
     """The network's shape: what `ConvVAE` takes."""
@@ -79,6 +82,10 @@ class MagnitudeRange(Struct, frozen=True, kw_only=True):
             raise ValueError("magnitude_floor and magnitude_scale must be finite")
         if self.magnitude_scale <= 0:
             raise ValueError(f"magnitude_scale must be greater than 0, not {self.magnitude_scale}")
+        if not (_LOWEST_FLOOR <= self.magnitude_floor <= 0 and self.magnitude_scale <= _LARGEST_SCALE):
+            raise ValueError(
+                f"no sound has a floor of {self.magnitude_floor:g} nepers and a scale of {self.magnitude_scale:g}"
+            )
 
 
 class Distance(Struct, frozen=True, kw_only=True):

@@ -234,6 +234,8 @@ def _tensor(name: str, value: Tensor | None) -> Callable[[dict[str, Tensor], dic
         (_set("representation", "n_fft", to=1000), "can't be read"),
         (_set("representation", "sample_rate", to=44_100), "44100"),
         (_set("normalisation", "magnitude_scale", to=0.0), "magnitude_scale"),
+        (_set("normalisation", "magnitude_scale", to=1e30), "no sound has"),
+        (_set("normalisation", "magnitude_floor", to=-1e30), "no sound has"),
         (_set("normalisation", to={}), "can't be read"),
         (_tensor("encoder.to_mu.bias", None), r"lacks 1 of .* 'encoder.to_mu.bias'"),
         (_tensor("extra", torch.zeros(1)), "doesn't have: 'extra'"),

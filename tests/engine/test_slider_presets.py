@@ -53,3 +53,14 @@ def test_a_name_that_is_none_is_refused_and_a_damaged_file_is_told_and_left(home
         with pytest.raises(DistillError, match="can't be read"):
             touch()
     assert file.read_text() == '[{"name": 1}]'
+
+
+@pytest.mark.parametrize("change", ['"evolution": 7', '"evolution": 1e300', '"seed": 99999999999999999999999'])
+def test_numbers_that_no_sound_can_have_are_told(home: Path, change: str) -> None:
+    name = change.partition(":")[0]
+    usual = {'"seed"': '"seed": 1', '"evolution"': '"evolution": 0.5'} | {name: change}
+    path = home / "data" / "presets" / f"{MODEL}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'[{{"name": "x", "sliders": {{}}, {", ".join(usual.values())}}}]')
+    with pytest.raises(DistillError, match="can't be read"):
+        load_presets(MODEL)
