@@ -70,16 +70,6 @@ def spread_of(latents: Tensor, most_steps: int) -> Spread:
     return Spread(mean=mean, steps=_signed(deviations[:count, None] * directions[:count]), rest=rest)
 
 
-def uncorrelated(towards: Tensor) -> Tensor:
-    """Return the orthonormal directions [m, k] nearest to `towards` [m, k] as a whole, none before another.
-
-    They are the orthogonal factor of the polar decomposition (Lowdin 1950).
-    """
-    left, _, right = torch.linalg.svd(towards, full_matrices=False)
-    nearest: Tensor = left @ right
-    return nearest
-
-
 def surest_direction(rises: Tensor) -> Tensor:
     """Return the direction [k], of unit length or 0, along which the measure rises most surely.
 
