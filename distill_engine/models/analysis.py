@@ -2,9 +2,9 @@
 
 The decision: principal axes are what one begins with, but they mix what a person hears apart. So sounds are drawn from
 the corpus's own Gaussian, moved along each axis, synthesised and measured; a measure's direction is the one in which it
-rises most surely, in every sound and not on average. Directions so found, uncorrelated with one another, are swept and heard again,
-and one is named after its measure only where nearly every seed's sweep obeys it. What is left of the spread becomes
-principal axes with numbers for names.
+rises most surely, in every sound and not on average. Directions so found, uncorrelated with one another, are swept and
+heard again, and one is named after its measure only where nearly every seed's sweep obeys it. What is left of the
+spread becomes principal axes with numbers for names.
 
 What was tried, on models of 24 recordings: of the first 16 principal axes the best follows loudness with a rank
 correlation of 0.74, brightness 0.55, roughness 0.40, noisiness 0.36. Directions regressed on 256 drawn sounds rose at
