@@ -6,8 +6,10 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
+from distill_engine.errors import DistillError
 from distill_engine.library import LibraryEntry
 from distill_engine.models.model_info import Distance, LatentAxis, ModelInfo
+from distill_engine.slider_presets import load_presets
 from distill_engine.words import columns, counted, duration, shown, size
 
 _AXIS_HEADINGS = ("slider", "correlation", "spread", "safe range")
@@ -39,9 +41,17 @@ def details(entry: LibraryEntry) -> str:
         ("least possible", _distance(info.training.floor)),
         ("latent", f"{info.architecture.latent_dim} dimensions for a second of sound"),
         ("sliders", _sliders(info) or f"none yet: distill-engine analyze {shlex.quote(shown(entry.name))} finds them"),
+        ("presets", _presets(info.id)),
         ("finished", info.training.finished or "unknown"),
     ]
     return "\n".join(f"{name + ':':17}{value}" for name, value in facts)
+
+
+def _presets(model_id: str) -> str:
+    try:
+        return ", ".join(map(shown, load_presets(model_id))) or "none"
+    except DistillError as error:
+        return error.message
 
 
 def axes_table(axes: Sequence[LatentAxis]) -> str:

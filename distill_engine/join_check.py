@@ -43,11 +43,16 @@ class JoinCheck:
 
 def check_joins(loaded: LoadedModel, wishes: Iterable[Wish]) -> JoinCheck:
     """Make sounds, and look for onsets at their joins."""
+    return count_at_joins((generate(loaded, wish), _join_samples(loaded, wish)) for wish in wishes)
+
+
+def count_at_joins(sounds: Iterable[tuple[Tensor, Tensor]]) -> JoinCheck:
+    """Look for onsets in sounds, each a waveform [n] and the samples [joins] at which it was joined."""
     found = at_joins = 0
     near_everywhere, rises = [], []
-    for wish in wishes:
-        rise = flux(heard_spectrogram(generate(loaded, wish)))
-        near = _near_joins(loaded, wish, len(rise))
+    for waveform, joins in sounds:
+        rise = flux(heard_spectrogram(waveform))
+        near = ((torch.arange(len(rise))[:, None] - joins[None] / HOP).abs() <= NEAR_FRAMES).any(1)
         onsets = onset_frames(rise)
         found += len(onsets)
         at_joins += int(near[onsets].sum())
@@ -62,13 +67,10 @@ def check_joins(loaded: LoadedModel, wishes: Iterable[Wish]) -> JoinCheck:
     )
 
 
-def _near_joins(loaded: LoadedModel, wish: Wish, frames: int) -> Tensor:
-    """Return which frames [frames] of the check are near a join."""
+def _join_samples(loaded: LoadedModel, wish: Wish) -> Tensor:
+    """Return the samples [joins] at which a sound's pieces meet."""
     layout = layout_of(loaded.model, loaded.spectrogram, wish.seconds, wish.seed)
-    joins = torch.tensor(layout.joins) * (loaded.spectrogram.hop_length / HOP)
-    apart = (torch.arange(frames)[:, None] - joins[None]).abs()
-    near: Tensor = (apart <= NEAR_FRAMES).any(1)
-    return near
+    return torch.tensor(layout.joins) * loaded.spectrogram.hop_length
 
 
 def binomial_tail(hits: int, tries: int, share: float) -> float:

@@ -23,7 +23,7 @@ from distill_engine.audio.tags import SoundTags
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform, resampled
 from distill_engine.errors import UsageError
 from distill_engine.generation import REFINING_STEPS, ShouldStop, Wish, generate, reconstruct
-from distill_engine.generation_limits import USUAL_EVOLUTION
+from distill_engine.generation_limits import LARGEST_SEED, USUAL_EVOLUTION
 from distill_engine.library import LibraryEntry
 from distill_engine.models.model_info import ModelInfo
 from distill_engine.models.persistence import LoadedModel, load_model
@@ -108,9 +108,11 @@ def render(
     Raises:
         ModelFileError: a model can't be read.
         UsageError: `out` is one file for several sounds, or of a format that isn't known, or a file is there already;
-            or a slider isn't there, or the format hasn't got such samples.
+            or a slider isn't there, or the format hasn't got such samples, or there are no seeds for so many.
         StopRequestedError: `should_stop()` said yes; what is written by then stays.
     """
+    if request.seed + request.count - 1 > LARGEST_SEED:
+        raise UsageError(f"the last of {request.count} sounds would have a seed over {LARGEST_SEED}", "begin lower")
     targets = _targets(entry.name, request)
     _check_format(targets[0].suffix[1:].lower(), request)
     _check_free(targets, request)

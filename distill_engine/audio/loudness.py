@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +15,50 @@ Samples = npt.NDArray[np.float32]
 SILENT_DB = -70.0
 """Blocks below it don't count, and a sound in which none is louder has no loudness."""
 
-_BLOCK_SECONDS = 0.4
-_HOP_SECONDS = 0.1
+_HOP_SECONDS, _HOPS_A_BLOCK = 0.1, 4
+_HOPS_A_PART = 256
+_RINGING_SECONDS = 0.5
+"""After so long the filters, the slower of them at 38 Hz, have rung out."""
+
 _GATE_DB = 10.0
 
 
 def loudness_db(samples: Samples, rate: int) -> float:
     """Return the integrated loudness of mono samples [n] in LUFS (ITU-R BS.1770-4); -inf for silence.
 
-    The K-weighting is applied to the whole sound at once, by the frequency response of its two filters.
+    It goes through the sound in parts, so that an hour takes little more memory than a minute.
     """
-    length = len(samples)
-    padded = 2 * length  # or the filters would ring from the end into the beginning
-    weighted = np.fft.irfft(np.fft.rfft(samples, n=padded) * k_weighting(padded, rate))[:length]
-    power = np.concatenate([[0.0], np.cumsum(np.square(weighted))])
-    block = min(max(round(_BLOCK_SECONDS * rate), 1), length)
-    firsts = np.arange(0, length - block + 1, max(round(_HOP_SECONDS * rate), 1))
-    blocks = (power[firsts + block] - power[firsts]) / block
+    hop = max(round(_HOP_SECONDS * rate), 1)
+    energy = np.concatenate([np.zeros(1), *(_energy_by_hop(part, hop) for part in _weighted(samples, rate, hop))])
+    if len(samples) < _HOPS_A_BLOCK * hop:
+        blocks = np.array([energy.sum() / max(1, len(samples))])
+    else:
+        reached = np.cumsum(energy[: len(samples) // hop + 1])
+        blocks = (reached[_HOPS_A_BLOCK:] - reached[:-_HOPS_A_BLOCK]) / (_HOPS_A_BLOCK * hop)
     heard = blocks[blocks > _power(SILENT_DB)]
     if not heard.size:
         return -math.inf
     return _decibels(float(heard[heard > heard.mean() * 10 ** (-_GATE_DB / 10)].mean()))
+
+
+def _weighted(samples: Samples, rate: int, hop: int) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield K-weighted parts of whole hops, by the frequency response of the standard's two filters.
+
+    Each part is filtered with what leads up to it, and has room behind it to ring in.
+    """
+    ringing = round(_RINGING_SECONDS * rate)
+    part = hop * min(_HOPS_A_PART, -(-max(1, len(samples)) // hop))
+    length = part + 2 * ringing
+    response = k_weighting(length, rate)
+    for start in range(0, len(samples), part):
+        first = max(0, start - ringing)
+        filtered = np.fft.irfft(np.fft.rfft(samples[first : start + part], n=length) * response, n=length)
+        yield filtered[start - first : min(start + part, len(samples)) - first]
+
+
+def _energy_by_hop(part: npt.NDArray[np.float64], hop: int) -> npt.NDArray[np.float64]:
+    energy: npt.NDArray[np.float64] = np.add.reduceat(np.square(part), np.arange(0, len(part), hop))
+    return energy
 
 
 def equally_loud(sounds: list[Samples], rate: int) -> list[Samples]:

@@ -38,6 +38,9 @@ from distill_engine.words import counted, encodable, shown
 CACHE_VERSION = 4
 """Raised with every change to what analysis or augmentation make of the same recording and settings."""
 
+_LEAST_SCALE = 1e-3
+"""Nepers: of a corpus that is less above what is heard, nothing is."""
+
 Progress = Callable[[int, int, str], None]
 ShouldStop = Callable[[], bool]
 
@@ -320,7 +323,7 @@ def _normalisation(items: Iterable[PreparedItem]) -> Normalisation:
             count += (stop - start) * item.entry.n_mels
             squares += float(sums[start:stop, 1].sum(dtype=np.float64))
     scale = math.sqrt(squares / count)
-    return Normalisation(magnitude_floor=AUDIBLE_FLOOR, magnitude_scale=scale if scale > 0 else 1.0)
+    return Normalisation(magnitude_floor=AUDIBLE_FLOOR, magnitude_scale=scale if scale > _LEAST_SCALE else 1.0)
 
 
 def _notes_on_copies(training: Sequence[PreparedItem], config: TrainingConfig) -> tuple[str, ...]:

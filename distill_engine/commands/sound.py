@@ -35,7 +35,9 @@ _path = click.Path(path_type=Path)
     show_default=True,
     help="Seconds of each sound; an hour takes 1.6 GB of memory.",
 )
-@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), help="The same makes the same sound.  [default: 0]")
+@click.option(
+    "--seed", type=click.IntRange(0, LARGEST_SEED), help="The same makes the same sound, on one machine.  [default: 0]"
+)
 @click.option(
     "--count", type=click.IntRange(1, MOST_SOUNDS), default=1, show_default=True, help="How many, from that seed on."
 )

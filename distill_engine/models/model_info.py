@@ -22,7 +22,7 @@ FORMAT = 1
 SUFFIX = ".distill"
 METADATA_KEY = "distill"
 
-_LOWEST_FLOOR, _LARGEST_SCALE = -40.0, 1000.0
+_LOWEST_FLOOR, _LEAST_SCALE, _LARGEST_SCALE = -40.0, 1e-3, 1e3
 """Far beyond any recording's: nepers under a sine at full scale, and nepers that make 1."""
 
 
@@ -82,7 +82,7 @@ class MagnitudeRange(Struct, frozen=True, kw_only=True):
             raise ValueError("magnitude_floor and magnitude_scale must be finite")
         if self.magnitude_scale <= 0:
             raise ValueError(f"magnitude_scale must be greater than 0, not {self.magnitude_scale}")
-        if not (_LOWEST_FLOOR <= self.magnitude_floor <= 0 and self.magnitude_scale <= _LARGEST_SCALE):
+        if not (_LOWEST_FLOOR <= self.magnitude_floor <= 0 and _LEAST_SCALE <= self.magnitude_scale <= _LARGEST_SCALE):
             raise ValueError(
                 f"no sound has a floor of {self.magnitude_floor:g} nepers and a scale of {self.magnitude_scale:g}"
             )

@@ -15,7 +15,7 @@ from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, Normalisation
 from distill_engine.errors import StopRequestedError, UsageError
 from distill_engine.events import PreviewSaved
 from distill_engine.generation import Wish, generate, latent_of, reconstruct, refined, sample, spectrogram_of
-from distill_engine.join_check import check_joins
+from distill_engine.join_check import check_joins, count_at_joins
 from distill_engine.latent_path import Cloud
 from distill_engine.models.persistence import LoadedModel
 from distill_engine.models.vae import ConvVAE
@@ -138,6 +138,19 @@ def test_joins_of_a_generated_sound_are_places_like_any_other(loaded: LoadedMode
     assert check.chance > 0.01
     assert 0.1 < check.share < 0.5
     assert check.flux_ratio == pytest.approx(1.0, abs=0.2)
+
+
+def test_an_attack_at_every_join_is_found_and_one_elsewhere_is_not_taken_for_it() -> None:
+    noise = 0.01 * torch.randn(8 * 48_000, generator=torch.Generator().manual_seed(0))
+    joins = torch.arange(1, 12) * 30_000
+    struck = noise.clone()
+    for join in joins.tolist():
+        struck[join : join + 4800] += 0.3 * torch.exp(-torch.arange(4800) / 800) * noise[:4800].sign()
+    at_joins, beside = count_at_joins([(struck, joins)]), count_at_joins([(struck, joins + 12_000)])
+    assert at_joins.chance < 0.01
+    assert at_joins.flux_ratio > 2
+    assert beside.chance > 0.01
+    assert at_joins.onsets == beside.onsets >= 10
 
 
 @pytest.mark.parametrize("frames", [1, 46, 47, 48, 300])

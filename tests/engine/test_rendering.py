@@ -82,7 +82,7 @@ def test_a_sound_that_would_clip_is_turned_down_as_a_whole_and_none_is_turned_up
 
 
 def test_a_loud_model_s_sound_does_not_clip_and_the_person_is_told(tmp_path: Path) -> None:
-    loud = find_model(str(write_model(tmp_path / "loud.distill", floor=2.0)))
+    loud = find_model(str(write_model(tmp_path / "loud.distill", floor=-1.0)))
     said: list[str] = []
     (path,) = render(loud, Request(duration=0.3, out=tmp_path / "x.wav", bits=16), said.append)
     samples, _ = soundfile.read(path)
