@@ -29,7 +29,7 @@ from distill_engine.audio.spectrogram import Normalisation, analyse, synthesise
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform
 from distill_engine.datasets import scan
 from distill_engine.errors import DatasetError, DistillError, UsageError
-from distill_engine.generation import REFINING_STEPS, Wish, generate, reconstruct
+from distill_engine.generation import REFINING_STEPS, Wish, generate, latent_of, reconstruct
 from distill_engine.join_check import JoinCheck, check_joins
 from distill_engine.models.analysis import AxisCheck, check_axes
 from distill_engine.models.persistence import LoadedModel, load_model
@@ -158,17 +158,17 @@ def measure(folder: Path, held_out: Sequence[str], minutes: float, say: Say) -> 
             held_out=Means.of([made[path] for path in unheard]),
             frechet=_frechet_of_samples(loaded, [waveforms[path] for path in heard]),
             axes=check_axes(loaded),
-            joins=check_joins(loaded, _joined(heard)),
+            joins=check_joins(loaded, _joined(loaded, heard)),
         )
 
 
-def _joined(recordings: Sequence[Path]) -> Iterator[Wish]:
+def _joined(loaded: LoadedModel, recordings: Sequence[Path]) -> Iterator[Wish]:
     """Yield sounds to look for joins in: drawn ones, and some that begin from recordings, which have more onsets."""
     for seed in range(JOINED_SOUNDS):
         for evolution in EVOLUTIONS:
             yield Wish(seconds=JOINED_SECONDS, seed=seed, evolution=evolution)
     for seed, path in enumerate(recordings):
-        yield Wish(seconds=JOINED_SECONDS, seed=seed, start=path, evolution=0.3)
+        yield Wish(seconds=JOINED_SECONDS, seed=seed, start=latent_of(loaded, path), evolution=0.3)
 
 
 def _unheard(paths: Sequence[Path], names: Sequence[str]) -> list[Path]:

@@ -12,7 +12,7 @@ from distill_engine.models.model_info import Distance, LatentAxis, ModelInfo
 from distill_engine.slider_presets import load_presets
 from distill_engine.words import columns, counted, duration, shown, size
 
-_AXIS_HEADINGS = ("slider", "correlation", "spread", "safe range")
+_AXIS_HEADINGS = ("slider", "correlation", "safe range")
 _HEADINGS = ("name", "id", "recordings", "epochs", "distance", "size", "saved")
 
 
@@ -73,7 +73,8 @@ def axes_in_words(names: Sequence[str]) -> str:
 
 def _axis_row(axis: LatentAxis) -> tuple[str, ...]:
     follows = f"{axis.correlation:.2f}" if axis.is_named else ""
-    return (axis.name, follows, f"{axis.deviation:.3g}", f"{axis.low:+g} to {axis.high:+g}")
+    reach = f"{axis.low:+g} to {axis.high:+g}" if axis.low < axis.high else "none known"
+    return (axis.name, follows, reach)
 
 
 def _sliders(info: ModelInfo) -> str:

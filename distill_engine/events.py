@@ -50,7 +50,11 @@ class RunRestarted(Event, frozen=True, kw_only=True):
 
 
 class PreprocessProgress(Event, frozen=True, kw_only=True):
-    """Scanning or preparing came to a file: `done` of `total` are finished, `file` is the one under way."""
+    """Work outside training is so far: `done` of `total` files are finished, and `file` is the one under way.
+
+    Stages are "scanning", "preparing" and, once a model is there, "analysing": that counts sounds, and `file` says what
+    it listens for.
+    """
 
     stage: str
     done: int

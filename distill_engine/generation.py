@@ -50,11 +50,11 @@ class Wish:
     evolution: float = USUAL_EVOLUTION
     """From 0, still, to 1, restless: how far and how fast the sound wanders."""
 
-    start: Path | None = None
-    """A recording to begin from: the first second that is heard of it."""
+    start: Tensor | None = None
+    """The latent [latent_dim] to begin from, such as `latent_of` a recording."""
 
-    end: Path | None = None
-    """A recording to go to, likewise."""
+    end: Tensor | None = None
+    """The latent to go to, likewise."""
 
 
 def generate(
@@ -84,18 +84,11 @@ def spectrogram_of(loaded: LoadedModel, wish: Wish, should_stop: ShouldStop = la
     """Return the raw spectrogram [2, n_mels, frames] that `generate` would synthesise.
 
     Raises:
-        UsageError: the model has no such slider, or a recording has nothing to hear.
-        DistillError: a recording can't be read.
+        UsageError: the model has no such slider.
         StopRequestedError: `should_stop()`, asked after each minute or less, said yes.
     """
     check_sliders(loaded.info, wish.sliders)
-    route = Route(
-        seconds=wish.seconds,
-        seed=wish.seed,
-        evolution=wish.evolution,
-        start=None if wish.start is None else latent_of(loaded, wish.start),
-        end=None if wish.end is None else latent_of(loaded, wish.end),
-    )
+    route = Route(seconds=wish.seconds, seed=wish.seed, evolution=wish.evolution, start=wish.start, end=wish.end)
     moved = _moved(loaded, wish.sliders)
     return _along(
         loaded.model, loaded.normalisation, loaded.spectrogram, Cloud.of(loaded.info), route, moved, should_stop
@@ -139,11 +132,18 @@ def latent_of(loaded: LoadedModel, recording: Path) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruct(model: ConvVAE, spectrogram: Tensor, normalisation: Normalisation, refining_steps: int = 0) -> Tensor:
+def reconstruct(
+    model: ConvVAE,
+    spectrogram: Tensor,
+    normalisation: Normalisation,
+    refining_steps: int = 0,
+    on_frames: Callable[[int], object] = lambda _done: None,
+) -> Tensor:
     """Send a raw spectrogram [2, n_mels, frames] of any length through the model; return one of the same shape.
 
     Pieces overlap by half. With `refining_steps` it isn't what the encoder says of them that is decoded, but what
-    `refined` makes of it. The model must be evaluating: in training it leaves activations out at random.
+    `refined` makes of it. The model must be evaluating: in training it leaves activations out at random. `on_frames`
+    is told how many of the frames are done, before each half a minute or less of them.
     """
     assert not model.training
     frames, length = spectrogram.shape[-1], model.time_frames
@@ -153,7 +153,8 @@ def reconstruct(model: ConvVAE, spectrogram: Tensor, normalisation: Normalisatio
     pieces = padded.unfold(-1, length, hop).permute(2, 0, 1, 3)
 
     def made() -> Iterator[Tensor]:
-        for batch in pieces.split(_BATCH):
+        for number, batch in enumerate(pieces.split(_BATCH)):
+            on_frames(min(number * _BATCH * hop, frames))
             latents = refined(model, model.encode(batch.contiguous())[0], batch, refining_steps)
             yield from normalisation.denormalise(model.decode(latents).float())
 

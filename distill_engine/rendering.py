@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from distill_engine.audio.io import WRITABLE_FORMATS, write_recording
 from distill_engine.audio.level import CEILING_DB, made_safe
@@ -22,7 +23,7 @@ from distill_engine.audio.spectrogram import analyse, synthesise
 from distill_engine.audio.tags import SoundTags
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform, resampled
 from distill_engine.errors import UsageError
-from distill_engine.generation import REFINING_STEPS, ShouldStop, Wish, generate, reconstruct
+from distill_engine.generation import REFINING_STEPS, ShouldStop, Wish, generate, latent_of, reconstruct
 from distill_engine.generation_limits import LARGEST_SEED, USUAL_EVOLUTION
 from distill_engine.library import LibraryEntry
 from distill_engine.models.model_info import ModelInfo
@@ -86,9 +87,12 @@ class Request:
 OnProgress = Callable[[int, int, str], None]
 """Told how many seconds of a sound are done, of how many, and its file's name."""
 
+Showing = Callable[[str], AbstractContextManager[OnProgress]]
+"""Entered with what is being done, while it is."""
+
 
 @contextlib.contextmanager
-def _unseen() -> Iterator[OnProgress]:
+def _unseen(_doing: str) -> Iterator[OnProgress]:
     yield lambda _done, _total, _name: None
 
 
@@ -97,18 +101,20 @@ def render(
     request: Request,
     say: Callable[[str], object] = lambda _words: None,
     *,
-    showing: Callable[[], AbstractContextManager[OnProgress]] = _unseen,
+    showing: Showing = _unseen,
     should_stop: ShouldStop = lambda: False,
 ) -> Iterator[Path]:
     """Write the sounds one after another, yielding each path once it is whole.
 
-    `say` is told what a person should know; `showing` is entered while a sound is made. A sound whose peak is over
+    `say` is told what a person should know. A sound whose peak is over
     -1 dBFS is turned down to it, whatever the format; none is turned up.
 
     Raises:
         ModelFileError: a model can't be read.
         UsageError: `out` is one file for several sounds, or of a format that isn't known, or a file is there already;
-            or a slider isn't there, or the format hasn't got such samples, or there are no seeds for so many.
+            or a slider isn't there, or the format hasn't got such samples, or there are no seeds for so many; or
+            nothing is to be heard in a recording to begin from or go to.
+        DistillError: such a recording can't be read.
         StopRequestedError: `should_stop()` said yes; what is written by then stays.
     """
     if request.seed + request.count - 1 > LARGEST_SEED:
@@ -122,8 +128,9 @@ def render(
             say(words)
     for number, path in enumerate(targets):
         seed = request.seed + number
-        with showing() as on_progress:
-            sound = _mixed(voices, request, seed, should_stop, functools.partial(_show, on_progress, request, path))
+        with showing("making") as on_progress:
+            show = functools.partial(_show, on_progress, path, request.duration)
+            sound = _mixed(voices, request, seed, should_stop, show)
         sound = _at_rate(sound, request.rate)
         if over := made_safe(sound):
             say(f"{shown(path.name)} was turned down by {over:.1f} dB, so that its peak stays at {CEILING_DB:g} dBFS")
@@ -133,8 +140,8 @@ def render(
         yield path
 
 
-def _show(on_progress: OnProgress, request: Request, path: Path, seconds: float) -> None:
-    on_progress(round(seconds), max(1, round(request.duration)), shown(path.name))
+def _show(on_progress: OnProgress, path: Path, duration: float, seconds: float) -> None:
+    on_progress(round(seconds), max(1, round(duration)), shown(path.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +153,10 @@ class _Voice:
     sliders: Mapping[str, float]
     """Those of the request that it has."""
 
+    start: Tensor | None
+    end: Tensor | None
+    """What the recordings of the request are to it: latents [latent_dim]."""
+
     @property
     def info(self) -> ModelInfo:
         return self.loaded.info
@@ -156,16 +167,23 @@ def _voices(entry: LibraryEntry, request: Request) -> list[_Voice]:
     loaded = load_model(entry.path)
     if request.blend is None:
         check_sliders(loaded.info, request.sliders, entry.name)
-        return [_Voice(loaded=loaded, share=1.0, sliders=request.sliders)]
+        return [_voice(loaded, 1.0, request)]
     other = load_model(request.blend.entry.path)
     names = {axis.name for model in (loaded, other) for axis in model.info.latent_axes}
     unknown = {name: value for name, value in request.sliders.items() if name not in names}
     check_sliders(loaded.info, unknown, entry.name)
     shares = (1.0 - request.blend.share, request.blend.share)
-    return [
-        _Voice(loaded=model, share=share, sliders=_known_to(model.info, request.sliders))
-        for model, share in zip((loaded, other), shares, strict=True)
-    ]
+    return [_voice(model, share, request) for model, share in zip((loaded, other), shares, strict=True)]
+
+
+def _voice(loaded: LoadedModel, share: float, request: Request) -> _Voice:
+    return _Voice(
+        loaded=loaded,
+        share=share,
+        sliders=_known_to(loaded.info, request.sliders),
+        start=None if request.start is None else latent_of(loaded, request.start),
+        end=None if request.end is None else latent_of(loaded, request.end),
+    )
 
 
 def _known_to(info: ModelInfo, sliders: Mapping[str, float]) -> Mapping[str, float]:
@@ -184,7 +202,13 @@ def _mixed(
 
     Latent spaces of two models have nothing to do with each other, so nothing is mixed but sound.
     """
-    sounds = [generate(voice.loaded, _wish(voice, request, seed), should_stop, on_seconds).numpy() for voice in voices]
+    sounds: list[Samples] = []
+    for number, voice in enumerate(voices):
+
+        def on_share(seconds: float, before: int = number) -> None:
+            on_seconds((before * request.duration + seconds) / len(voices))
+
+        sounds.append(generate(voice.loaded, _wish(voice, request, seed), should_stop, on_share).numpy())
     if len(sounds) == 1:
         return sounds[0]  # an hour has no room for copies
     loudness = [loudness_db(sound, SAMPLE_RATE) for sound in sounds]
@@ -201,8 +225,8 @@ def _wish(voice: _Voice, request: Request, seed: int) -> Wish:
         seed=seed,
         sliders=voice.sliders,
         evolution=request.evolution,
-        start=request.start,
-        end=request.end,
+        start=voice.start,
+        end=voice.end,
     )
 
 
@@ -229,7 +253,7 @@ def _tags(entry: LibraryEntry, request: Request, seed: int) -> SoundTags:
     )
 
 
-def round_trip(source: Path, target: Path, entry: LibraryEntry | None) -> None:
+def round_trip(source: Path, target: Path, entry: LibraryEntry | None, *, showing: Showing = _unseen) -> None:
     """Write `source`, mixed to mono at 48 kHz, as it comes back from the representation, and from a model if named.
 
     `target` becomes a float WAV with as many samples as `source` has at 48 kHz. What a model makes of it is the best
@@ -249,15 +273,27 @@ def round_trip(source: Path, target: Path, entry: LibraryEntry | None) -> None:
         )
     if target.exists() and target.samefile(source):
         raise UsageError(f"{shown(target.name)} is the recording itself", "name another file to write to")
+    loaded = load_model(entry.path) if entry else None
+    config = loaded.spectrogram if loaded else ComplexSpectrogramConfig()
     waveform = load_waveform(source)
-    if entry is None:
-        config = ComplexSpectrogramConfig()
-        spectrogram = analyse(waveform, config)
-    else:
-        loaded = load_model(entry.path)
-        config = loaded.spectrogram
-        spectrogram = reconstruct(loaded.model, analyse(waveform, config), loaded.normalisation, REFINING_STEPS)
-    write_recording(target, synthesise(spectrogram, config, len(waveform)).numpy(), config.sample_rate, "wav")
+    spectrogram = analyse(waveform, config)
+    duration = len(waveform) / config.sample_rate
+    if loaded:
+        with showing("finding latents") as on_progress:
+            show = functools.partial(_show, on_progress, source, duration)
+            spectrogram = reconstruct(
+                loaded.model,
+                spectrogram,
+                loaded.normalisation,
+                REFINING_STEPS,
+                lambda frames: show(frames * config.hop_length / config.sample_rate),
+            )
+    with showing("making") as on_progress:
+        show = functools.partial(_show, on_progress, target, duration)
+        sound = synthesise(
+            spectrogram, config, len(waveform), on_samples=lambda samples: show(samples / config.sample_rate)
+        )
+    write_recording(target, sound.numpy(), config.sample_rate, "wav")
 
 
 def _targets(name: str, request: Request) -> list[Path]:

@@ -41,7 +41,18 @@ WARNINGS_KEPT = 20
 CHECKPOINTS_REMEMBERED = 8
 AWAITING_KEPT = 100
 
-Phase = Literal["starting", "scanning", "preparing", "training", "paused", "stopped", "finished", "failed", "died"]
+Phase = Literal[
+    "starting",
+    "scanning",
+    "preparing",
+    "training",
+    "analysing",
+    "paused",
+    "stopped",
+    "finished",
+    "failed",
+    "died",
+]
 OVER: frozenset[Phase] = frozenset({"stopped", "finished", "failed", "died"})
 """The phases in which nothing more comes until the run is resumed."""
 
@@ -201,7 +212,8 @@ def _(event: RunRestarted, state: RunState) -> RunState:
 
 @_after.register
 def _(event: PreprocessProgress, state: RunState) -> RunState:
-    phase: Phase = "scanning" if event.stage == "scanning" else "preparing"
+    phases: tuple[Phase, ...] = ("scanning", "analysing")
+    phase: Phase = next((phase for phase in phases if phase == event.stage), "preparing")
     return replace(state, seq=event.seq, time=event.time, phase=phase, progress=event)
 
 

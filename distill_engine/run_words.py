@@ -198,7 +198,7 @@ def phase_in_words(state: RunState) -> str:
             return "folder gone"
         case "died":
             return "died silently"
-        case "scanning" | "preparing" if state.progress:
+        case "scanning" | "preparing" | "analysing" if state.progress:
             return f"{state.phase} {state.progress.done}/{state.progress.total}"
         case phase:
             return phase
@@ -237,6 +237,10 @@ def _how_far(reading: Reading, now: float) -> Iterator[str]:
         case "training":
             left = seconds_left(state, now)
             yield f"It is training: {done}" + ("" if left is None else f", about {duration(left)} left") + "."
+        case "analysing":
+            progress = state.progress
+            sounds = f", {progress.done} of {counted(progress.total, 'sound')} heard" if progress else ""
+            yield f"It has trained, {done}, and its model is there; it is finding the sliders{sounds}."
         case "paused":
             since = f", {ago(state.pause.time, now)}," if state.pause else ""
             yield f"It was paused{since} and waits: {done}."

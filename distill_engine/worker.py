@@ -175,7 +175,7 @@ def analyse(
     """
     try:
         recordings = scan(dataset, cache=home.cache_folder(), should_stop=should_stop)
-        info = give_axes(model, recordings, config, should_stop=should_stop)
+        info = give_axes(model, recordings, config, on_progress=_telling(report), should_stop=should_stop)
     except Exception as error:  # a model without axes is still a model
         told = error.message if isinstance(error, DistillError) else "it was asked to end first"
         if not isinstance(error, DistillError | StopRequestedError):
@@ -191,6 +191,19 @@ def analyse(
         )
         return
     report(ModelAnalysed(model=str(model), axes=[axis.name for axis in info.latent_axes]))
+
+
+def _telling(report: Report) -> Callable[[int, int, str], None]:
+    """Return what reports how far the analysis is, a hundred times in all."""
+    last = -1
+
+    def tell(done: int, total: int, what: str) -> None:
+        nonlocal last
+        if total and 100 * done // total > last:
+            last = 100 * done // total
+            report(PreprocessProgress(stage="analysing", done=done, total=total, file=what))
+
+    return tell
 
 
 def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import itertools
 import locale
 import os
 import shlex
@@ -367,23 +368,23 @@ class DistillApp(App[None]):
 
     def show_keys(self) -> None:
         """Show the keys of the places that have the focus, the nearest first; none of what makes no sense now."""
-        here = [
-            action
-            for widget in self._with_places()
-            if widget is not self
-            for action in actions_in(getattr(widget, "PLACE", ""))
-            if not hasattr(widget, "offers") or widget.offers(action.method)
-        ]
+        by_place = self.actions_here()
+        always = by_place.pop("app")
         words = [
             key_words([one for one in part if one.in_key_line], ascii_only=self.ascii_only)
-            for part in (here, actions_in("app"))
+            for part in (list(itertools.chain.from_iterable(by_place.values())), always)
         ]
         self.query_one(KeyLine).show_keys(*words)
 
-    def places(self) -> list[str]:
-        """Return the places whose keys work on the screen, the nearest first, `app` last; a dialog names its own."""
-        found = [str(getattr(widget, "PLACE", "")) for widget in self._with_places()]
-        return list(dict.fromkeys([*found, "app"]))
+    def actions_here(self) -> dict[str, list[Action]]:
+        """Return what can be done where one is now, by places: the nearest first, `app` last."""
+        found: dict[str, list[Action]] = {}
+        for widget in self._with_places():
+            place = str(getattr(widget, "PLACE", ""))
+            if place != "app":
+                offers = getattr(widget, "offers", lambda _method: True)
+                found.setdefault(place, [action for action in actions_in(place) if offers(action.method)])
+        return found | {"app": list(actions_in("app"))}
 
     def _with_places(self) -> list[DOMNode]:
         """Return the widgets whose keys work, the nearest first."""
@@ -395,7 +396,7 @@ class DistillApp(App[None]):
         """Say what the screen is for and which keys do what."""
         from distill_tui.screens.dialogs import Help  # noqa: PLC0415
 
-        self.push_screen(Help(self.places(), ascii_only=self.ascii_only))
+        self.push_screen(Help(self.actions_here(), ascii_only=self.ascii_only))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action that can be gone to from where one is."""

@@ -38,12 +38,23 @@ def analyze(name: str, recordings: Path | None, as_json: bool) -> None:
     if entry.info is None:
         raise ModelFileError(f"{shown(entry.name)} can't be used: {entry.problem}")
     info = _analysed(entry.path, *_material(entry.name, entry.info, recordings))
+    if entry.info.latent_axes not in ((), info.latent_axes):
+        _warn_of_presets(info.id)
     if as_json:
         click.echo(msgspec.json.encode(info.latent_axes))
         return
     from distill_engine import catalogue
 
     click.echo(catalogue.axes_table(info.latent_axes))
+
+
+def _warn_of_presets(model_id: str) -> None:
+    """Say which presets hold values of sliders that were others until now."""
+    from distill_engine.slider_presets import load_presets
+
+    moved = [shown(preset.name) for preset in load_presets(model_id).values() if preset.sliders]
+    if moved:
+        say(f"the sliders have changed, so presets may sound otherwise: {', '.join(moved)}")
 
 
 def _material(model: str, info: ModelInfo, recordings: Path | None) -> tuple[Path, TrainingConfig]:

@@ -118,7 +118,7 @@ def generate(
         rate=int(rate),
         overwrite=force,
     )
-    for path in render(entry, request, say, showing=lambda: drawn_progress("making")):
+    for path in render(entry, request, say, showing=drawn_progress):
         click.echo(path)
     if kept_name:
         save_preset(entry.id, settings)
@@ -183,7 +183,8 @@ def roundtrip(source: Path, target: Path, name: str) -> None:
     from distill_engine import library
 
     entry = library.find_model(name) if name else None
+    from distill_engine.console import drawn_progress
     from distill_engine.rendering import round_trip
 
-    round_trip(source, target, entry)
+    round_trip(source, target, entry, showing=drawn_progress)
     click.echo(target)

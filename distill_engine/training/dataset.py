@@ -46,8 +46,7 @@ class PieceLoader:
 
     A training epoch draws from each item about as many windows as its frames with sound hold pieces, spread over them
     evenly and at random; its last batch is filled with further windows, and `colouring` gives each another level and
-    tone. Validation windows are the same each epoch,
-    evenly spaced and in order, and the last batch may be smaller.
+    tone. Validation windows are the same each epoch, evenly spaced and in order, and the last batch may be smaller.
     """
 
     def __init__(

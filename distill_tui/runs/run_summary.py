@@ -16,7 +16,7 @@ from distill_tui.actions import key_of
 from distill_tui.format import Words, clock, number, percent, progress_bar, state_in_words, state_tone, wrapped
 
 if TYPE_CHECKING:
-    from distill_engine.api import EpochDone, History, RunState, StepDone
+    from distill_engine.api import EpochDone, History, PreprocessProgress, RunState, StepDone
     from distill_tui.live_run import RunView
     from distill_tui.remembered import Seen
 
@@ -108,6 +108,8 @@ def header(view: RunView, now: float, width: int) -> list[Words]:
         return [first, *_end(state, now, width)]
     if state.phase in ("starting", "scanning", "preparing"):
         return [first, *_beginning(state, width)]
+    if state.phase == "analysing" and state.progress is not None:
+        return [first, *_analysing(state.progress, width)]
     return [first, _progress(state, now, width), _losses(state, width)]
 
 
@@ -184,6 +186,13 @@ def _beginning(state: RunState, width: int) -> list[Words]:
     verb = "listing" if state.phase == "scanning" else "preparing"
     bar = progress_bar(progress.done / progress.total, max(4, width - len(told)))
     return [[*bar, (told, "")], [(f"{verb} ", "dim"), (path_within(progress.file, width - len(verb) - 1), "dim")]]
+
+
+def _analysing(progress: PreprocessProgress, width: int) -> list[Words]:
+    told = f"  {progress.done:,} of {api.counted(progress.total, 'sound')}"
+    bar = progress_bar(progress.done / max(1, progress.total), max(4, width - len(told)))
+    words = in_rows(["the model is kept; finding its sliders", api.shown(progress.file)], width, 1)
+    return [[*bar, (told, "")], *([(row, "dim")] for row in words)]
 
 
 def _progress(state: RunState, now: float, width: int) -> Words:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from distill_tui.actions import ABOUT, PLACES, actions_in, keys_of, spelt
+from distill_tui.actions import ABOUT, PLACES, Action, keys_of, spelt
 from distill_tui.widgets.path_entry import PathEntry
 from distill_tui.widgets.text_line import TextLine
 
@@ -115,10 +115,10 @@ class Help(Dialog[None]):
         ("k,up", "scroll(-1)", "Up"),
     ]
 
-    def __init__(self, places: Sequence[str], *, ascii_only: bool) -> None:
-        """`places` are those that keys go to now, the nearest first."""
+    def __init__(self, actions: Mapping[str, Sequence[Action]], *, ascii_only: bool) -> None:
+        """`actions` are those of the places that keys go to now, the nearest first."""
         super().__init__()
-        self._text = _help(places, ascii_only)
+        self._text = _help(actions, ascii_only)
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
@@ -138,17 +138,17 @@ _LAST = ("listing", "app")
 """Places whose keys are the same everywhere: help begins with what is there only here."""
 
 
-def _help(places: Sequence[str], ascii_only: bool) -> Content:
+def _help(actions: Mapping[str, Sequence[Action]], ascii_only: bool) -> Content:
     parts: list[Content] = []
-    about = next((ABOUT[place] for place in places if place in ABOUT), "")
+    about = next((ABOUT[place] for place in actions if place in ABOUT), "")
     if about:
         parts += [Content(about + "\n")]
-    for place in sorted(places, key=lambda one: _LAST.index(one) if one in _LAST else -1):
+    for place in sorted(actions, key=lambda one: _LAST.index(one) if one in _LAST else -1):
         lines = [
             Content.assemble(
                 (f"  {' '.join(spelt(key, ascii_only=ascii_only) for key in keys):<13}  ", "$accent"), action.help
             )
-            for action in actions_in(place)
+            for action in actions[place]
             if (keys := keys_of(action))
         ]
         if lines:

@@ -17,7 +17,7 @@ from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR
 from distill_engine.catalogue import axes_in_words, axes_table, details
 from distill_engine.commands.analysis import analyze
 from distill_engine.errors import StopRequestedError, UsageError
-from distill_engine.events import Event, WarningRaised
+from distill_engine.events import Event, PreprocessProgress, WarningRaised
 from distill_engine.library import find_model
 from distill_engine.models.analysis import LatentMap, analyse_model, check_axes
 from distill_engine.models.model_info import Architecture, LatentAxis, MagnitudeRange, ModelInfo, Representation
@@ -156,12 +156,12 @@ def test_axes_are_told_in_words() -> None:
     assert axes_in_words([]) == "no sliders"
     axes = [
         LatentAxis(name="brightness", direction=(1.0,), deviation=2.0, low=-2, high=3, correlation=0.934),
-        LatentAxis(name="axis 2", direction=(1.0,), deviation=0.5, low=-1, high=1),
+        LatentAxis(name="axis 2", direction=(1.0,), deviation=0.5, low=0, high=0),
     ]
     assert axes_table(axes).splitlines() == [
-        "slider      correlation  spread  safe range",
-        "brightness  0.93         2       -2 to +3",
-        "axis 2                   0.5     -1 to +1",
+        "slider      correlation  safe range",
+        "brightness  0.93         -2 to +3",
+        "axis 2                   none known",
     ]
 
 
@@ -189,6 +189,18 @@ def test_analyze_asks_for_the_recordings_where_nothing_tells_which_they_were(mod
     assert "run is gone" in result.exception.message
     assert "--recordings" in result.exception.hint
     assert model.read_bytes() == before
+
+
+def test_the_analysis_at_the_end_of_a_run_tells_how_far_it_is_and_can_be_stopped(model: Path, tmp_path: Path) -> None:
+    told: list[Event] = []
+    analyse(model, write_dataset(tmp_path / "there"), TrainingConfig(), told.append, lambda: len(told) > 2)
+    *under_way, last = told
+    assert under_way
+    assert all(isinstance(event, PreprocessProgress) and event.stage == "analysing" for event in under_way)
+    assert [event.done for event in under_way if isinstance(event, PreprocessProgress)] == sorted(
+        {event.done for event in under_way if isinstance(event, PreprocessProgress)}
+    )
+    assert isinstance(last, WarningRaised)
 
 
 def test_what_goes_wrong_with_the_analysis_at_the_end_of_a_run_costs_no_model(model: Path, tmp_path: Path) -> None:

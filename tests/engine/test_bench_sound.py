@@ -38,3 +38,21 @@ def test_a_name_that_no_recording_has_and_a_folder_without_any_to_hold_out_are_t
         measure(tmp_path, ["c"], 1.0, lambda _words: None)
     with pytest.raises(DatasetError):
         measure(tmp_path, [], 1.0, lambda _words: None)
+
+
+def test_all_of_it_is_measured_of_a_model_that_trained_for_a_second(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal(72_000)
+    time = np.arange(72_000) / 48_000
+    for name, samples in {"hiss": noise, "hum": np.sin(600 * time), "beat": noise * (time % 0.5 < 0.02)}.items():
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * samples, 48_000, "PCM_16")
+    said: list[object] = []
+    result = measure(tmp_path, ["hum"], 0.02, said.append)
+    assert (result.round_trip.recordings, result.training.recordings, result.held_out.recordings) == (3, 2, 1)
+    assert result.round_trip.lsd < result.training.lsd < 60, "a model takes away more than the representation does"
+    assert set(result.wobble_cents) == {110.0, 440.0, 3000.0}
+    assert max(result.wobble_cents.values()) < 0.5
+    assert result.steps > 0
+    assert result.axes == [], "so short a run isn't analysed"
+    assert math.isfinite(result.frechet)
+    assert len(said) == 3
+    assert "none has a name" in result.in_words()

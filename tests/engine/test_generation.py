@@ -95,8 +95,8 @@ def test_a_sound_begins_from_a_recording_and_goes_to_another(loaded: LoadedModel
     write_recording(high, 0.05 * np.sin(0.9 * np.arange(40_000)), 48_000)
     first, last = latent_of(loaded, low), latent_of(loaded, high)
     assert not torch.allclose(first, last, atol=0.01)
-    way = spectrogram_of(loaded, Wish(seconds=3.0, evolution=0.0, start=low, end=high))
-    stays = spectrogram_of(loaded, Wish(seconds=3.0, evolution=0.0, start=low))
+    way = spectrogram_of(loaded, Wish(seconds=3.0, evolution=0.0, start=first, end=last))
+    stays = spectrogram_of(loaded, Wish(seconds=3.0, evolution=0.0, start=first))
     assert torch.allclose(way[..., :5], stays[..., :5], atol=0.05)
     with torch.no_grad():
         arrived = loaded.normalisation.denormalise(loaded.model.decode(last[None]))[0, 0].mean()

@@ -143,7 +143,7 @@ def test_a_long_sound_shows_how_far_it_is(entry: LibraryEntry, tmp_path: Path) -
     shown: list[tuple[int, int, str]] = []
 
     @contextlib.contextmanager
-    def showing() -> Iterator[Callable[[int, int, str], None]]:
+    def showing(_doing: str) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda *progress: shown.append(progress)
 
     list(render(entry, Request(duration=20.0, out=tmp_path / "x.wav"), showing=showing))

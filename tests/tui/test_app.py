@@ -199,7 +199,7 @@ def test_the_palette_goes_to_where_an_action_works_and_does_it() -> None:
     async def go(app: DistillApp, pilot: Pilot[None]) -> None:
         command = next(one for one in app.get_system_commands(app.screen) if one.title == "Runs: mark")
         command.callback()
-        await until(pilot, lambda: app.pane == "training" and "runs" in app.places())
+        await until(pilot, lambda: app.pane == "training" and "runs" in app.actions_here())
 
     visit(go)
 

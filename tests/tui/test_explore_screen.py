@@ -168,6 +168,7 @@ def test_keys_move_lock_randomise_reset_and_undo_and_the_help_names_them() -> No
             assert isinstance(seen.app.screen, Help)
             for words in ("A model's sliders", "Draw every axis that isn't locked", "Go to the next slider"):
                 assert words in seen.asked
+            assert "Give the model another name" not in seen.asked, "keys of the list beside it, which do nothing here"
 
     asyncio.run(visit())
 

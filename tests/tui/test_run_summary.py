@@ -70,6 +70,18 @@ def test_while_preparing_the_header_tells_how_many_recordings_are_done_and_which
     assert third == "preparing a\\x1b[2J.wav"
 
 
+def test_while_the_model_is_analysed_the_header_says_that_it_is_kept_and_how_far_that_is() -> None:
+    folder = unpacked("healthy")
+    *trained, _finished = [decode(line) for line in folder.events_file.read_bytes().splitlines()]
+    listening = PreprocessProgress(
+        seq=len(trained) + 1, time=BEGAN, stage="analysing", done=70, total=600, file="sweeping brightness"
+    )
+    first, second, third = header(made_of(folder, [*filter(None, trained), listening]), 1)
+    assert "analysing 70/600" in first
+    assert second.endswith("  70 of 600 sounds")
+    assert third == "the model is kept; finding its sliders; sweeping brightness"
+
+
 def test_a_paused_run_says_by_whom_and_how_it_goes_on() -> None:
     view = view_of("stopped", until=41)
     assert isinstance(view.state.pause, RunPaused)

@@ -496,7 +496,7 @@ def test_the_other_views_open_by_their_keys_and_esc_goes_back_to_the_charts() ->
             for key, name in (("l", "log"), ("v", "previews"), ("r", "runs"), ("c", "charts")):
                 await screen.press(key)
                 await screen.until(lambda name=name: screen.pane.view == name)  # type: ignore[misc]
-                assert screen.app.places()[0] in (name, "listing")
+                assert next(iter(screen.app.actions_here())) in (name, "listing")
             assert screen.app.memory.training_view == "charts"
             await screen.press("v")
             await screen.until(lambda: screen.pane.view == "previews")
@@ -727,10 +727,10 @@ def test_a_view_that_comes_when_another_screen_is_shown_takes_no_keys_from_it() 
             await screen.until(lambda: screen.pane.view == "runs")
             await screen.press("x")
             assert app.pane == "config"
-            assert app.places() == ["form", "config", "app"]
+            assert list(app.actions_here()) == ["form", "config", "app"]
             assert not isinstance(app.screen, Question)
             await screen.press("3")
-            assert app.places()[:2] == ["listing", "runs"]
+            assert list(app.actions_here())[:2] == ["listing", "runs"]
             await screen.until(lambda: app.query_one(RunsView).listing.rows.keys)
 
     asyncio.run(visit())
