@@ -158,9 +158,9 @@ def clipping(preview: PreviewSaved) -> Iterator[WarningRaised]:
         loudest = max(made.peak for made in clipping)
         yield WarningRaised(
             kind="preview-clips",
-            message=f"{len(clipping)} of {counted(len(sounds), 'sound')} in the preview clip when they are played",
-            evidence=f"the highest peak is {loudest:.2f}, {20 * math.log10(loudest):.1f} dB past full scale",
-            suggestion="play them more quietly; if later ones clip too, a lower augmentation.gain_db helps",
+            message=f"{len(clipping)} of {counted(len(sounds), 'sound')} in the preview would clip and are turned down",
+            evidence=f"the highest peak was {loudest:.2f}, {20 * math.log10(loudest):.1f} dB past full scale",
+            suggestion="young models do that; if later ones do it too, a lower augmentation.level_db helps",
         )
 
 

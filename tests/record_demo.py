@@ -1,4 +1,4 @@
-"""Record the run that `distill-tui --demo` plays anew: `python -m tests.record_demo`, two minutes.
+"""Record the run that `distill-tui --demo` plays anew: `python -m tests.record_demo`, four minutes.
 
 It trains on the recordings Distill makes up, and keeps of the run what a dashboard shows: events, configuration, the
 sounds of its previews as small Ogg files, and its model's header without the weights.
@@ -25,7 +25,7 @@ from distill_tui.demo import DATA, RECORDED_HOME, RUN
 from tests.record_runs import BEGAN, neutral, replace_everywhere, until_let_go
 
 SETTINGS = (
-    "max_epochs=120",
+    "max_epochs=200",
     "batch_size=16",
     "augmentation.copies=3",
     "warmup_steps=30",
@@ -33,7 +33,7 @@ SETTINGS = (
     "val_fraction=0.25",
     "checkpoint_interval=15",
     "checkpoint_minutes=0.05",
-    "preview_interval=20",
+    "preview_interval=40",
     "preview_recordings=2",
     "preview_samples=2",
     "preview_seconds=3",

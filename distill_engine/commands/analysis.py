@@ -94,6 +94,6 @@ def _analysed(model: Path, folder: Path, config: TrainingConfig) -> ModelInfo:
         raise DatasetError(f"nothing in {shown(str(folder))} can be encoded", f"see distill-engine scan {folder}")
     from distill_engine.axes import give_axes
 
-    say("encoding the recordings, then listening to some hundred sounds; it takes about half a minute")
+    say("encoding the recordings, then listening to a thousand sounds: a minute or two on two cores")
     with drawn_progress("analysing") as on_progress:
         return give_axes(model, found, config, on_progress=on_progress)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from distill_engine.audio.distance import SpectralDistance, spectral_distance
 from distill_engine.audio.io import RecordingError, write_recording
+from distill_engine.audio.level import made_safe
 from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
 from distill_engine.audio.spectrogram import analyse, synthesise
 from distill_engine.audio.waveform import load_waveform
@@ -123,7 +124,7 @@ class Previews:
         return HeardRecording(
             recording=reference.name,
             original=self._write(folder / f"{reference.name}-original.wav", reference.waveform),
-            reconstruction=self._write(folder / f"{reference.name}-reconstruction.wav", waveform),
+            reconstruction=self._write_made(folder / f"{reference.name}-reconstruction.wav", waveform),
             lsd=distance.lsd,
             sc=distance.sc,
             band=distance.band,
@@ -144,13 +145,19 @@ class Previews:
             seconds=config.preview_seconds,
             seed=config.seed + number,
         )
-        return self._write(folder / f"sample-{number}.wav", waveform), level_of(waveform)
+        return self._write_made(folder / f"sample-{number}.wav", waveform), level_of(waveform)
 
     @torch.no_grad()
     def _cloud(self, model: ConvVAE) -> Cloud:
         """Return where the training recordings lie in latent space now: new sounds are drawn from there."""
         device = next(model.parameters()).device
         return Cloud.around(torch.cat([model.encode(batch.to(device))[0].cpu() for batch in self._pieces]))
+
+    def _write_made(self, path: Path, waveform: Tensor) -> str:
+        """Write what the model made: turned down where it is too loud to be played, which early models often are."""
+        safe = waveform.clone()
+        made_safe(safe.numpy())
+        return self._write(path, safe)
 
     def _write(self, path: Path, waveform: Tensor) -> str:
         make_inside(self._folder)

@@ -10,7 +10,9 @@ import pytest
 import soundfile
 import torch
 
+from distill_engine import datasets
 from distill_engine.audio.io import write_recording
+from distill_engine.audio.preprocessing import preprocess_complex_spectrograms
 from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR, Normalisation
 from distill_engine.errors import StopRequestedError, UsageError
 from distill_engine.events import PreviewSaved
@@ -21,6 +23,7 @@ from distill_engine.models.persistence import LoadedModel
 from distill_engine.models.vae import ConvVAE
 from distill_engine.sliders import beyond_safe
 from distill_engine.training.config import ComplexSpectrogramConfig
+from distill_engine.training.preview import Previews
 from tests.engine.recordings import sound
 from tests.engine.runs import SmallRun, small_config, write_dataset
 from tests.engine.steered import steered_model
@@ -192,3 +195,24 @@ def test_a_preview_lets_one_hear_recordings_reconstructions_and_samples(tmp_path
     assert previews[0].floor_lsd == previews[1].floor_lsd
     first, second = (run.folder / preview.recordings[0].original for preview in previews)
     assert first.read_bytes() == second.read_bytes(), "each preview is of the same recording"
+
+
+def test_what_a_young_model_makes_too_loud_is_turned_down_and_told_as_loud_as_it_was(tmp_path: Path) -> None:
+    config = small_config(preview_recordings=1, preview_samples=1, preview_seconds=1.0)
+    corpus = preprocess_complex_spectrograms(
+        datasets.scan(write_dataset(tmp_path / "recordings")), config, tmp_path / "cache"
+    )
+    spectrogram = config.complex_spectrogram
+    model = ConvVAE(config.latent_dim, spectrogram.n_mels, spectrogram.time_frames).eval()
+    with torch.no_grad():
+        dict(model.decoder.layers[-1].named_parameters())["bias"][0] = 12.0
+    preview = Previews(tmp_path / "previews", corpus, config).make(
+        model, step=1, epoch=1, best=False, should_stop=lambda: False
+    )
+    assert preview is not None
+    for path in (preview.recordings[0].reconstruction, *preview.samples):
+        samples, _ = soundfile.read(tmp_path / path)
+        assert np.abs(samples).max() == pytest.approx(10 ** (-1 / 20), abs=1e-3)
+    for level in (preview.recordings[0].reconstruction_level, *preview.sample_levels):
+        assert level is not None
+        assert level.peak > 1
