@@ -1,10 +1,15 @@
-"""Draw the README's pictures anew: `python -m tests.make_pictures`, the screens of the demo as SVG files.
+"""Draw the README's pictures anew: `python -m tests.make_pictures`, the screens as SVG files, in four minutes.
 
-They are what a real terminal shows. Braille and blocks are drawn as shapes, for fonts draw them in widths of their own.
+Most are of the recorded demo, that of Explore is of a model trained for it; they are what a terminal shows. Braille
+and blocks are drawn as shapes, for fonts draw them in widths of their own.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,7 +20,7 @@ from xml.sax.saxutils import escape
 import pyte
 from pyte.screens import Char
 
-from tests.tui.terminal import DEMO, Terminal
+from tests.tui.terminal import DASHBOARD, DEMO, Terminal
 
 PICTURES = Path(__file__).parent / "pictures"
 TRUECOLOUR = {"COLORTERM": "truecolor"}
@@ -28,6 +33,9 @@ VISITS: dict[str, Sequence[str]] = {
     "library": ("4",),
 }
 """The pictures in their order, and the keys that lead to each from the one before."""
+
+EXPLORING = ("4", "p", "l", "l", "l", "l", "l", "j", "j", "h", "h", "h", "h")
+"""The keys that lead to Explore and move two sliders."""
 
 SECONDS = 3.0
 """What pictures of sound and curves may take."""
@@ -45,11 +53,22 @@ def main() -> None:
     with Terminal(DEMO, environment=TRUECOLOUR) as terminal:
         terminal.wait_for(r"\[3 Training\]")
         for name, keys in VISITS.items():
-            for key in keys:
-                terminal.press(key)
-                _look_for(terminal, 0.7)
-            _look_for(terminal, SECONDS)
-            (PICTURES / f"{name}.svg").write_text(svg(terminal.screen), encoding="utf-8")
+            _draw(name, terminal, keys)
+    with tempfile.TemporaryDirectory() as home:
+        environment = {"DISTILL_HOME": home}
+        for command in (["demo"], ["analyze", "demo"]):
+            subprocess.run([sys.executable, "-m", "distill_engine", *command], env=os.environ | environment, check=True)
+        with Terminal(DASHBOARD, environment=TRUECOLOUR | environment) as terminal:
+            terminal.wait_for("Distill")
+            _draw("explore", terminal, EXPLORING)
+
+
+def _draw(name: str, terminal: Terminal, keys: Sequence[str]) -> None:
+    for key in keys:
+        terminal.press(key)
+        _look_for(terminal, 0.7)
+    _look_for(terminal, SECONDS)
+    (PICTURES / f"{name}.svg").write_text(svg(terminal.screen), encoding="utf-8")
 
 
 def _look_for(terminal: Terminal, seconds: float) -> None:

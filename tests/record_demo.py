@@ -1,4 +1,4 @@
-"""Record the run that `distill-tui --demo` plays anew: `python -m tests.record_demo`, four minutes.
+"""Record the run that `distill-tui --demo` plays anew: `python -m tests.record_demo`, six minutes.
 
 It trains on the recordings Distill makes up, and keeps of the run what a dashboard shows: events, configuration, the
 sounds of its previews as small Ogg files, and its model's header without the weights.
