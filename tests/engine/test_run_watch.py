@@ -134,7 +134,7 @@ def test_a_reconstruction_as_quiet_as_its_recording_is_no_fault() -> None:
 def test_sounds_past_full_scale_are_warned_of_unless_their_recording_is_as_loud() -> None:
     over = SoundLevel(peak=1.4, rms=-10.0)
     (raised,) = warnings(told(RunWatch(), [replace(heard(over), best=True)]))
-    assert (raised.kind, raised.evidence) == ("preview-clips", "the highest peak is 1.40, 2.9 dB past full scale")
+    assert (raised.kind, raised.evidence) == ("preview-clips", "the highest peak was 1.40, 2.9 dB past full scale")
     as_loud = heard(over, original=SoundLevel(peak=1.3, rms=-10.0))
     assert warnings(told(RunWatch(), [replace(as_loud, best=True)])) == []
 

@@ -85,9 +85,9 @@ def test_a_live_run_sends_little_for_each_event_it_has_to_show() -> None:
         terminal.wait_for(r"\[3 Training\]")
         terminal.wait_for("gradient norm")
         terminal.settle(quiet=0.2)
-        epoch = int(terminal.wait_for(r"(\d+) of 120 epochs").split(" of 120 epochs")[0].split()[-1])
+        epoch = int(terminal.wait_for(r"(\d+) of 200 epochs").split(" of 200 epochs")[0].split()[-1])
         before = terminal.bytes
-        terminal.wait_for(rf"{epoch + 10} of 120 epochs")
+        terminal.wait_for(rf"{epoch + 10} of 200 epochs")
         assert 0 < terminal.bytes - before < 60 * 300  # ten epochs are fifty steps, ten epochs' events and a few more
 
 
