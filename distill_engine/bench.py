@@ -25,7 +25,7 @@ from distill_engine.training.hardware import decided
 from distill_engine.training.loop import prepare, train_epoch
 from distill_engine.training.meter import StepMeter
 from distill_engine.training.state import TrainingState, fresh_state
-from distill_engine.training.step import StepResult, train_step
+from distill_engine.training.step import Rates, Stepper, StepResult
 
 ROUNDS = 6
 EPOCHS_A_TURN = 4
@@ -83,13 +83,14 @@ def _measure(scratch: Path) -> BenchResult:
     state = fresh_state(config, torch.device(config.device))
     (scratch / "run").mkdir()
     log = EventLog(RunFolder(scratch / "run"))
-    bare = _bare(state, loader, config)
+    bare, stepper = _bare(state, loader, config), Stepper(state, config)
 
     def loop() -> None:
         train_epoch(
             state,
             loader,
             config,
+            stepper=stepper,
             total_steps=config.max_epochs * loader.batches_per_epoch,
             report=log.append,
             should_stop=lambda: False,
@@ -123,21 +124,14 @@ def _round(bare: Callable[[], None], loop: Callable[[], None], *, loop_first: bo
 
 
 def _bare(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> Callable[[], None]:
+    stepper = Stepper(state, config)
+    rates = Rates(learning=config.learning_rate, kl=config.loss.kl.weight)
     batches = [batch.to(config.device) for batch in loader.epoch(0)]
 
     def epoch() -> None:
         state.model.train()
         for batch in batches:
-            train_step(
-                state.model,
-                state.optimizer,
-                batch,
-                config,
-                step=1,
-                rate=config.learning_rate,
-                kl_weight=config.loss.kl.weight,
-                bf16=config.precision == "bf16",
-            )
+            stepper.take(batch, 1, rates)
 
     return epoch
 
@@ -145,18 +139,19 @@ def _bare(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> 
 def _seconds_of_an_event(log: EventLog, count: int = 2000) -> float:
     """Return what one step's event takes to be gathered, written out and handed to the system."""
     result = StepResult(
+        step=1,
+        rates=Rates(learning=0.001, kl=0.0001),
         loss=0.123456789,
         magnitude=0.123456789,
         frequency=0.123456789,
         stft=0.123456789,
         kl=12.3456789,
         gradient_norm=0.123456789,
-        taken=True,
     )
     meter = StepMeter(log.append, 1, 32)
     start = time.perf_counter()
-    for step in range(1, count + 1):
-        meter.add(result, step=step, rate=0.001, kl_weight=0.0001)
+    for _ in range(count):
+        meter.add(result)
         meter.flush()
     return (time.perf_counter() - start) / count
 

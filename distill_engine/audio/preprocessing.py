@@ -2,8 +2,8 @@
 
 The decision: the cache holds raw values under names made from all that they depend on. So normalisation, split and
 batch size may change without analysing anything again, and two processes at once write the same bytes to the same
-names. One recording is streamed at a time, on one thread: memory doesn't grow with its length, and the bytes don't
-depend on how many cores there are.
+names. Recordings are streamed, one to a thread, as many at a time as there are cores: memory doesn't grow with their
+length or number, and the bytes don't depend on how many cores there are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import contextlib
 import dataclasses
 import json
 import math
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +43,8 @@ CACHE_VERSION = 4
 
 _LEAST_SCALE = 1e-3
 """Nepers: of a corpus that is less above what is heard, nothing is."""
+
+_SECONDS_BETWEEN_QUESTIONS = 0.1
 
 Progress = Callable[[int, int, str], None]
 ShouldStop = Callable[[], bool]
@@ -112,15 +117,14 @@ def preprocess_complex_spectrograms(
 ) -> PreparedCorpus:
     """Bring the scan's usable recordings, and copies of those for training, into the cache; return what to train on.
 
-    `on_progress(done, total, name)` follows each spectrogram, made or found; `should_stop()` is asked for every few
-    seconds of audio, and a yes ends in StopRequestedError with all that was finished kept. DatasetError where nothing
-    usable is left, DistillError where the cache can't be written.
+    `on_progress(done, total, name)` follows each spectrogram, made or found; `should_stop()` is asked ten times a
+    second, and a yes ends in StopRequestedError with all that was finished kept. DatasetError where nothing usable is
+    left, DistillError where the cache can't be written.
     """
     cache_files.remove_abandoned(cache)
     jobs = _plan(scan.used, config)
     work = _Work(config.complex_spectrogram, cache, should_stop)
-    with _one_thread():
-        items = work.prepare(jobs, on_progress)
+    items = work.prepare(jobs, on_progress)
     by_time = len({item.recording.digest for item, _ in items}) < 2
     training = [item for item, job in items if by_time or not job.validation]
     validation = [item for item, job in items if not by_time and job.validation]
@@ -144,37 +148,74 @@ def preprocess_complex_spectrograms(
     return corpus
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What became of a job: its spectrogram, or the reason why its recording is skipped, or that it was already."""
+
+    entry: CacheEntry | None = None
+    reason: str = ""
+
+
 class _Work:
-    """Makes or finds the spectrograms of jobs, and keeps count."""
+    """Makes or finds the spectrograms of jobs, several at a time, each on a thread of its own; and keeps count.
+
+    A thread has hardly anything to wait for: decoding, resampling, transforms and noise all let go of Python's lock.
+    What a job comes to depends on nothing but the job, so their number changes no byte.
+    """
 
     def __init__(self, config: ComplexSpectrogramConfig, cache: Path, should_stop: ShouldStop) -> None:
         self._config = config
         self._cache = cache
         self._should_stop = should_stop
+        self._ends = threading.Event()
+        self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        """By keys: of recordings with the same content only one is made, and the rest find it."""
+        self._counting = threading.Lock()
+        self._broken: set[str] = set()
         self.skipped: list[SkippedRecording] = []
         self.made = 0
 
     def prepare(self, jobs: Sequence[_Job], on_progress: Progress) -> list[tuple[PreparedItem, _Job]]:
+        """Return what there is to train on, in the order of the jobs."""
+        for job in jobs:
+            self._making[job.key]  # all of them are made here, by one thread
         items = []
-        for done, job in enumerate(jobs, start=1):
-            self._heed()
-            if (entry := self._entry(job)) is not None:
-                items.append((_item(job, entry), job))
-            on_progress(done, len(jobs), job.recording.name)
+        with _one_thread_each() as pool:
+            try:
+                outcomes = [pool.submit(self._outcome, job) for job in jobs]
+                for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), start=1):
+                    result = self._awaited(outcome)
+                    if result.entry is not None:
+                        items.append((_item(job, result.entry), job))
+                    elif result.reason and job.recording.name not in {one.name for one in self.skipped}:
+                        self.skipped.append(SkippedRecording(name=job.recording.name, reason=result.reason))
+                    on_progress(done, len(jobs), job.recording.name)
+            except BaseException:
+                self._ends.set()
+                pool.shutdown(cancel_futures=True)
+                raise
         return items
 
-    def _entry(self, job: _Job) -> CacheEntry | None:
-        """Return the job's spectrogram, or None where its recording is skipped."""
-        if any(skipped.name == job.recording.name for skipped in self.skipped):
-            return None
-        entry = cache_files.find_entry(self._cache, job.key)
-        if entry is not None:
-            return entry
-        try:
-            return self._make(job)
-        except RecordingError as error:
-            self.skipped.append(SkippedRecording(name=job.recording.name, reason=error.message))
-            return None
+    def _awaited(self, outcome: Future[_Outcome]) -> _Outcome:
+        """Return what a job came to, asking meanwhile whether to stop."""
+        while True:
+            if self._should_stop():
+                raise StopRequestedError
+            if wait([outcome], _SECONDS_BETWEEN_QUESTIONS).done:
+                return outcome.result()
+
+    def _outcome(self, job: _Job) -> _Outcome:
+        with self._making[job.key]:
+            if job.recording.name in self._broken:
+                return _Outcome()
+            entry = cache_files.find_entry(self._cache, job.key)
+            if entry is not None:
+                return _Outcome(entry=entry)
+            try:
+                return _Outcome(entry=self._make(job))
+            except RecordingError as error:
+                self._broken.add(job.recording.name)
+                return _Outcome(reason=error.message)
 
     def _make(self, job: _Job) -> CacheEntry:
         path = cache_files.spectrogram_path(self._cache, job.key)
@@ -186,7 +227,8 @@ class _Work:
                 f"the spectrogram of {shown(job.recording.name)} was written and can't be read back",
                 "the disk under the cache may be failing; `distill-engine cache clear` starts afresh",
             )
-        self.made += 1
+        with self._counting:
+            self.made += 1
         return entry
 
     def _write(self, file: BinaryIO, job: _Job) -> None:
@@ -211,7 +253,8 @@ class _Work:
         analyser = StreamingAnalyser(self._config)
         clean = _tapped(_padded(warp(self._source(job.recording), job.parameters), shortest), levels.push)
         for block in colour(clean, job.parameters):
-            self._heed()
+            if self._ends.is_set():
+                raise StopRequestedError
             yield analyser.push(block)
         yield analyser.finish()
 
@@ -225,10 +268,6 @@ class _Work:
             yield block
         if abs(samples - recording.seconds * SAMPLE_RATE) > 2 + samples * 1e-5:
             raise RecordingError(f"{shown(recording.name)} has changed since the folder was scanned")
-
-    def _heed(self) -> None:
-        if self._should_stop():
-            raise StopRequestedError
 
 
 def _plan(recordings: Sequence[Recording], config: TrainingConfig) -> list[_Job]:
@@ -392,11 +431,13 @@ def _writing_to(cache: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
+    """Yield as many threads as torch has, each of which gets along without the others."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with ThreadPoolExecutor(threads, "preparing") as pool:
+            yield pool
     finally:
         torch.set_num_threads(threads)
 

@@ -36,7 +36,9 @@ class Losses:
     kl: Tensor
 
 
-def vae_losses(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float) -> Losses:
+def vae_losses(
+    recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float | Tensor
+) -> Losses:
     """Compare `recon` with `x`, normalised [B, 2, n_mels, time], and `mu`, `logvar` [B, latent_dim] with the prior.
 
     `kl_weight` is this step's (see `kl_weight`); to judge a model, pass `config.kl.weight`.
@@ -51,7 +53,7 @@ def vae_losses(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: Los
 
 
 def weighted(
-    magnitude: Number, frequency: Number, stft: Number, kl: Number, config: LossConfig, kl_weight: float
+    magnitude: Number, frequency: Number, stft: Number, kl: Number, config: LossConfig, kl_weight: Number | float
 ) -> Number:
     """Return the total that the parts make, tensors or plain numbers: the one place where they are weighed."""
     reconstruction = config.reconstruction

@@ -27,7 +27,7 @@ from distill_engine.run_folder import make_inside
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.state import Progress, TrainingState
 
-FORMAT = 2
+FORMAT = 3
 METADATA_KEY = "checkpoint"
 REJECTED_SUFFIX = ".rejected"
 

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,10 +45,11 @@ from distill_engine.training.meter import StepMeter, waits_counted
 from distill_engine.training.old_recordings import OldRecordings, change_in_words, none_is_there, old_pieces
 from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
+from distill_engine.training.readings import Readings
 from distill_engine.training.recovery import DivergingError, go_back, heed_skip
 from distill_engine.training.run import Orders, Report, Run, ShouldStop
 from distill_engine.training.state import LossMeans, Progress, Sums, TrainingState, fresh_state
-from distill_engine.training.step import StepResult, learning_rate, train_step
+from distill_engine.training.step import Rates, Stepper, StepResult, autocast, learning_rate
 from distill_engine.training.summary import Origin
 from distill_engine.words import encodable
 
@@ -122,6 +123,7 @@ def train(
         training=training,
         validation=validation,
         origin=origin,
+        stepper=Stepper(state, config),
         checkpoints=Checkpoints(checkpoints, config, state.progress),
         previews=Previews(previews, corpus, config),
         report=report,
@@ -161,37 +163,45 @@ def train_epoch(
     loader: PieceLoader,
     config: TrainingConfig,
     *,
+    stepper: Stepper,
     total_steps: int,
     report: Report,
     should_stop: ShouldStop,
 ) -> bool:
     """Take the steps that are left of the epoch under way; return whether it came to its end, still to be judged."""
-    progress = state.progress
+    progress, readings = state.progress, Readings()
     if progress.batch == 0:
         progress.sums = Sums()
     state.model.train()
     with StepMeter(report, progress.epoch + 1, config.batch_size) as meter:
+
+        def heed(results: Iterable[StepResult]) -> None:
+            for result in results:
+                if result.taken:
+                    progress.sums.add(result)
+                meter.add(result)
+                heed_skip(progress, result, report)
+
+        is_left = False
         for batch in waits_counted(loader.epoch(progress.epoch, first_batch=progress.batch), progress.sums):
-            if should_stop():
-                return False
+            if is_left := should_stop():
+                break
             step = progress.step + 1
-            rate = progress.rate_factor * learning_rate(config, step, total_steps)
-            weight = kl_weight(config.loss.kl, step, total_steps)
-            result = train_step(
-                state.model,
-                state.optimizer,
-                batch.to(config.device),
-                config,
-                step=step,
-                rate=rate,
-                kl_weight=weight,
-                bf16=config.precision == "bf16",
-            )
-            _count(state, result, config)
-            meter.add(result, step=step, rate=rate, kl_weight=weight)
-            heed_skip(progress, result, report)
+            rates = _rates(config, step, total_steps, progress.rate_factor)
+            row = stepper.take(batch.to(config.device), step, rates)
+            progress.step, progress.batch = step, progress.batch + 1
+            heed(readings.add(row, step, rates))
+        heed(readings.rest())
+    if is_left:
+        return False
     progress.epoch, progress.batch, progress.unjudged = progress.epoch + 1, 0, True
     return True
+
+
+def _rates(config: TrainingConfig, step: int, total_steps: int, factor: float) -> Rates:
+    return Rates(
+        learning=factor * learning_rate(config, step, total_steps), kl=kl_weight(config.loss.kl, step, total_steps)
+    )
 
 
 @torch.inference_mode()
@@ -210,7 +220,7 @@ def validate_epoch(
             if should_stop():
                 return None
             x = batch.to(device)
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with autocast(config, x.device):
                 recon, mu, logvar = model(x)
             sums.add(vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight), len(batch))
             latent.add(mu, recon, x)
@@ -224,7 +234,7 @@ def latent_use_in_training(state: TrainingState, loader: PieceLoader, config: Tr
     with state.evaluating(state.ema) as model:
         for batch in itertools.islice(loader.epoch(0), LATENT_BATCHES):
             x = batch.to(config.device)
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with autocast(config, x.device):
                 recon, mu, _ = model(x)
             latent.add(mu, recon, x)
     return latent.use()
@@ -251,6 +261,7 @@ def _train_epochs(state: TrainingState, run: Run) -> tuple[Ending, Stop | StopNo
             state,
             run.training,
             config,
+            stepper=run.stepper,
             total_steps=run.horizon(progress),
             report=run.report,
             should_stop=run.interrupted,
@@ -338,16 +349,6 @@ def _judge_as_it_is(state: TrainingState, run: Run) -> None:
     """Take the weights as they are for the best, where the time was up before the first epoch was."""
     validation = validate_epoch(state, run.validation, run.config) if run.validation else None
     state.keep_best((validation or state.progress.sums.means(run.config.loss)).loss)
-
-
-def _count(state: TrainingState, result: StepResult, config: TrainingConfig) -> None:
-    progress = state.progress
-    progress.step += 1
-    progress.batch += 1
-    progress.skipped_in_row = 0 if result.taken else progress.skipped_in_row + 1
-    if result.taken:
-        progress.sums.add(result)
-        state.update_ema(config.ema_decay)
 
 
 def _epoch_done(

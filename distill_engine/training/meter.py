@@ -29,7 +29,6 @@ class StepMeter:
         self._batch_size = batch_size
         self._results: list[StepResult] = []
         self._told_at = time.perf_counter()
-        self._last: tuple[int, float, float] = (0, 0.0, 0.0)
 
     def __enter__(self) -> Self:
         return self
@@ -37,10 +36,9 @@ class StepMeter:
     def __exit__(self, *_: object) -> None:
         self.flush()
 
-    def add(self, result: StepResult, *, step: int, rate: float, kl_weight: float) -> None:
+    def add(self, result: StepResult) -> None:
         """Take in one step; report if it is time."""
         self._results.append(result)
-        self._last = (step, rate, kl_weight)
         if time.perf_counter() - self._told_at >= 1 / REPORTS_PER_SECOND:
             self.flush()
 
@@ -51,13 +49,13 @@ class StepMeter:
         results, self._results = self._results, []
         now = time.perf_counter()
         elapsed, self._told_at = now - self._told_at, now
-        step, rate, kl_weight = self._last
+        last = results[-1]
         losses = [result.loss for result in results]
         finite = [loss for loss in losses if math.isfinite(loss)]
         whole = len(finite) == len(losses)
         self._report(
             StepDone(
-                step=step,
+                step=last.step,
                 epoch=self._epoch,
                 loss=fmean(finite) if finite else None,
                 loss_min=min(finite) if finite else None,
@@ -66,8 +64,8 @@ class StepMeter:
                 frequency=_mean(result.frequency for result in results),
                 stft=_mean(result.stft for result in results),
                 kl=_mean(result.kl for result in results),
-                learning_rate=rate,
-                kl_weight=kl_weight,
+                learning_rate=last.rates.learning,
+                kl_weight=last.rates.kl,
                 gradient_norm=_mean(result.gradient_norm for result in results),
                 pieces_per_second=len(results) * self._batch_size / elapsed,
             )

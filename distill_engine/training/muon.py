@@ -4,12 +4,15 @@ Adam learns little from the directions in which gradients are small; Muon gives 
 same step, by the nearest orthogonal matrix to its momentum. On this network it comes as far as Adam in less than half
 the steps, and further in the end (the table stands in sound.md). A convolution's kernel is taken as the matrix that
 maps one layer's channels to the other's, with its taps beside each other.
+
+Rate and `taken` may be numbers or tensors on the device: nothing here is read back, so a step can be captured whole.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -28,6 +31,8 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ADAM_LIKE = 0.2
 """The root mean square of an AdamW step by its rate; with it one rate suits both (Liu et al. 2025, 2502.16982)."""
 
+Number = float | Tensor
+
 
 class Muon(torch.optim.Optimizer):
     """Steps all parameters by the groups' `lr`, after a decay of the weights by `lr * weight_decay`.
@@ -38,68 +43,109 @@ class Muon(torch.optim.Optimizer):
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024 (kellerjordan.github.io).
     """
 
-    def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(self, params: Iterable[Tensor], *, lr: Number, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take one step along the gradients that are there."""
+    def step(self, closure: None = None, *, taken: Number = 1.0) -> None:  # type: ignore[override]
+        """Take one step along the gradients that are there; with a `taken` of 0 none, though they must be finite."""
         assert closure is None
         for group in self.param_groups:
-            rate = group["lr"]
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                parameter.mul_(1 - rate * group["weight_decay"])
-                direction = _muon_direction if _is_matrix(parameter) else _adam_direction
-                parameter.add_(direction(self.state[parameter], parameter.grad), alpha=-rate)
+            rate = group["lr"] * taken
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["weight_decay"]:
+                for parameter in parameters:
+                    parameter.mul_(1 - rate * group["weight_decay"])
+            self._step_matrices([one for one in parameters if _is_matrix(one)], rate, taken)
+            self._step_others([one for one in parameters if not _is_matrix(one)], rate, taken)
+
+    def _step_matrices(self, parameters: Sequence[Tensor], rate: Number, taken: Number) -> None:
+        """Step by the orthogonalised look-ahead of the momentum (Nesterov 1983)."""
+        updates = []
+        for parameter in parameters:
+            state, gradient = self.state[parameter], _gradient(parameter)
+            if not state:
+                state["momentum"] = torch.zeros_like(gradient)
+            momentum = state["momentum"]
+            move_towards([momentum], [gradient], (1 - _MOMENTUM) * taken)
+            updates.append(gradient.lerp(momentum, _MOMENTUM))
+        for parameter, direction in zip(parameters, orthogonal(updates, rate), strict=True):
+            parameter.sub_(direction)
+
+    def _step_others(self, parameters: Sequence[Tensor], rate: Number, taken: Number) -> None:
+        """Take AdamW's step (Loshchilov and Hutter 2019), its decay apart, of all parameters at once."""
+        if not parameters:
+            return
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["count"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                state["mean"] = torch.zeros_like(parameter)
+                state["square"] = torch.zeros_like(parameter)
+        gradients = [_gradient(parameter) for parameter in parameters]
+        counts, means, squares = ([self.state[one][name] for one in parameters] for name in ("count", "mean", "square"))
+        first, second = _ADAM_DECAY
+        torch._foreach_add_(counts, taken)
+        move_towards(means, gradients, (1 - first) * taken)
+        move_towards(squares, list(torch._foreach_mul(gradients, gradients)), (1 - second) * taken)
+        count = counts[0].clamp(min=1.0)
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_mul_(roots, (1 - second**count).rsqrt())
+        torch._foreach_add_(roots, _EPSILON)
+        directions = torch._foreach_div(means, roots)
+        torch._foreach_mul_(directions, rate / (1 - first**count))
+        torch._foreach_sub_(list(parameters), directions)
+
+
+def move_towards(these: list[Tensor], those: list[Tensor], share: Number) -> None:
+    """Move tensors in their place by a share of the way to others; by none of it where the share is 0."""
+    if isinstance(share, Tensor):
+        way = torch._foreach_sub(those, these)
+        torch._foreach_mul_(way, share)
+        torch._foreach_add_(these, way)
+    else:
+        torch._foreach_lerp_(these, those, share)
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim > 1 and min(parameter.shape[:2]) >= _SMALLEST_SIDE
 
 
-def _muon_direction(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
-    """Return the orthogonalised look-ahead of the momentum (Nesterov 1983)."""
-    if not state:
-        state["momentum"] = torch.zeros_like(gradient)
-    momentum = state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
-    return _orthogonal(gradient.lerp(momentum, _MOMENTUM))
-
-
-def _adam_direction(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
-    """Return AdamW's step by a rate of 1 (Loshchilov and Hutter 2019), its decay apart."""
-    if not state:
-        state["step"] = torch.zeros((), dtype=torch.float32)
-        state["mean"] = torch.zeros_like(gradient)
-        state["square"] = torch.zeros_like(gradient)
-    state["step"] += 1
-    first, second = _ADAM_DECAY
-    mean = state["mean"].lerp_(gradient, 1 - first)
-    square = state["square"].lerp_(gradient.square(), 1 - second)
-    steps = float(state["step"])
-    direction: Tensor = (mean / (1 - first**steps)) / ((square / (1 - second**steps)).sqrt() + _EPSILON)
-    return direction
-
-
-def _orthogonal(update: Tensor) -> Tensor:
-    """Return the nearest semi-orthogonal matrix to `update` [a, b, ...], about, scaled to an RMS of 0.2.
+def orthogonal(updates: Sequence[Tensor], scale: Number = 1.0) -> list[Tensor]:
+    """Return the nearest semi-orthogonal matrix to each of `updates` [a, b, ...], about, with an RMS of 0.2 `scale`.
 
     The shorter of the first two sides becomes the matrix's rows and all else its columns. Each of Jordan's steps maps
     X to p(X X^T) X, so the steps are taken on the small X X^T alone and applied to X at the end, all at once: in fp32
-    as fast as his in bf16, and the same to five digits.
+    as fast as his in bf16, and the same to five digits. Matrices with as many rows share their steps.
     """
-    turned = update.shape[0] > update.shape[1]
-    rows = update.transpose(0, 1) if turned else update
-    matrix = rows.flatten(1)
-    matrix = matrix / (matrix.norm() + 1e-7)
+    rows = [update.transpose(0, 1) if update.shape[0] > update.shape[1] else update for update in updates]
+    matrices = [one.flatten(1) for one in rows]
+    alike = defaultdict(list)
+    for number, matrix in enumerate(matrices):
+        alike[len(matrix)].append(number)
+    results = list(updates)
+    for numbers in alike.values():
+        maps = _orthogonalising(torch.stack([matrices[number] @ matrices[number].T for number in numbers]))
+        for number, towards in zip(numbers, maps, strict=True):
+            size = _ADAM_LIKE * math.sqrt(max(matrices[number].shape))
+            made = (towards * (size * scale) @ matrices[number]).view(rows[number].shape)
+            results[number] = made.transpose(0, 1) if rows[number] is not updates[number] else made
+    return results
+
+
+def _orthogonalising(gram: Tensor) -> Tensor:
+    """Return for each X X^T of [n, r, r] the matrix that makes X orthogonal by a product from the left."""
     first, third, fifth = _QUINTIC
-    gram = matrix @ matrix.T
-    whole = torch.eye(len(gram), device=gram.device)
+    norm = gram.diagonal(dim1=1, dim2=2).sum(1).sqrt()[:, None, None] + 1e-7
+    gram = gram / norm.square()
+    whole = torch.eye(gram.shape[1], device=gram.device).expand_as(gram)
     for _ in range(_STEPS):
-        step = torch.addmm(third * gram, gram, gram, alpha=fifth)
-        step.diagonal().add_(first)
+        step = torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth)
+        step.diagonal(dim1=1, dim2=2).add_(first)
         whole, gram = step @ whole, step @ gram @ step
-    scale = _ADAM_LIKE * math.sqrt(max(matrix.shape))
-    result: Tensor = (whole @ matrix * scale).view(rows.shape)
-    return result.transpose(0, 1) if turned else result
+    return whole / norm

@@ -21,14 +21,16 @@ class DivergingError(Exception):
 
 
 def heed_skip(progress: Progress, result: StepResult, report: Report) -> None:
-    """Tell of the first of a row of steps that weren't taken; raise DivergingError at the tenth."""
+    """Count steps in a row that weren't taken, tell of the first of them, and raise DivergingError at the tenth."""
     if result.taken:
+        progress.skipped_in_row = 0
         return
+    progress.skipped_in_row += 1
     if progress.skipped_in_row == 1:
         report(
             WarningRaised(
                 kind="not-finite",
-                message=f"step {progress.step} was left out",
+                message=f"step {result.step} was left out",
                 evidence=f"loss {result.loss}, gradient norm {result.gradient_norm}",
                 suggestion="one such step does no harm; if they come often, lower learning_rate",
             )
@@ -55,6 +57,7 @@ def go_back(state: TrainingState, run: Run, folder: Path, first: dict[str, torch
     state.model.load_state_dict(good.model.state_dict())
     state.optimizer.load_state_dict(good.optimizer.state_dict())
     state.ema = good.ema
+    run.stepper.forget()
     progress.skipped_in_row, progress.rate_factor = 0, 0.5
     run.report(
         WarningRaised(

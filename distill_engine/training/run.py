@@ -22,6 +22,7 @@ from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader
 from distill_engine.training.preview import Previews
 from distill_engine.training.state import Progress, TrainingState
+from distill_engine.training.step import Stepper
 from distill_engine.training.summary import Origin
 
 Report = Callable[[Event], object]
@@ -58,6 +59,7 @@ class Run:
     training: PieceLoader
     validation: PieceLoader | None
     origin: Origin
+    stepper: Stepper
     checkpoints: Checkpoints
     previews: Previews
     report: Report

@@ -140,13 +140,16 @@ class TrainingState:
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 
-    def update_ema(self, decay: float) -> None:
-        """Move the average towards the weights by `1 - decay`; early on by more, so that it forgets the beginning."""
-        if not self.ema:
-            return
-        weight = 1 - min(decay, (1 + self.progress.step) / (10 + self.progress.step))
-        current = self.model.state_dict()
-        torch._foreach_lerp_(list(self.ema.values()), [current[name] for name in self.ema], weight)
+    def share_of_new_weights(self, decay: float) -> float:
+        """Return how far the average moves towards the weights: `1 - decay`, early on more, to forget the beginning."""
+        step = self.progress.step + 1
+        return 1 - min(decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def tensors(self) -> list[Tensor]:
+        """Return all that a step changes: weights, averages and the optimiser's, the very tensors."""
+        kept = [value for state in self.optimizer.state.values() for value in state.values()]
+        return [*self.model.parameters(), *self.ema.values(), *kept]
 
     def keep_best(self, loss: float) -> None:
         """Remember the judged weights as the best so far."""

@@ -1,78 +1,182 @@
 """One optimisation step, and the learning rate it takes.
 
-All randomness of a step (the latent's noise, dropout) comes from torch's default generator, seeded anew from seed and
-step. A step is thus a pure function of weights, batch and its number, and no generator's state outlives it: a resumed
-run needs none to go on bit for bit.
+All randomness of a step (the latent's noise, dropout) is drawn anew from seed and step. A step is thus a pure function
+of weights, batch and its number, and no generator's state outlives it: a resumed run needs none to go on bit for bit.
+
+Nothing of a step is read back by it: what it came to is a row of numbers on the device, whether it was finite is
+decided there, and its rates come as numbers on the device. So on a GPU the whole of it, from the batch to the averaged
+weights, is captured once as a CUDA graph and launched at one go; the host never waits for it (see `readings`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from distill_engine.models.losses import vae_losses
-from distill_engine.models.vae import ConvVAE
 from distill_engine.training.config import TrainingConfig
+from distill_engine.training.muon import move_towards
+
+if TYPE_CHECKING:
+    from distill_engine.training.state import TrainingState
 
 # The cosine ends here rather than at zero: the last epochs still learn something.
 FINAL_RATE_FRACTION = 0.01
+
+_WARM_UP_STEPS = 3
+"""Before a capture: what libraries allocate and choose at first must not become part of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What a step takes besides its batch: the learning rate, and the weight of the divergence."""
+
+    learning: float
+    kl: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
     """What a step came to: the losses as in `Losses`, the gradient's norm before clipping, whether weights changed."""
 
+    step: int
+    rates: Rates
     loss: float
     magnitude: float
     frequency: float
     stft: float
     kl: float
     gradient_norm: float
-    taken: bool
+
+    @property
+    def taken(self) -> bool:
+        """Whether the step changed the weights: it doesn't where the loss or the gradient isn't finite."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
-def train_step(
-    model: ConvVAE,
-    optimizer: torch.optim.Optimizer,
-    batch: Tensor,
-    config: TrainingConfig,
-    *,
-    step: int,
-    rate: float,
-    kl_weight: float,
-    bf16: bool,
-) -> StepResult:
-    """Take one step on `batch` [B, 2, n_mels, time]; leave the weights alone where loss or gradient aren't finite."""
-    torch.manual_seed(step_seed(config.seed, step))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
-        recon, mu, logvar = model(batch)
-    losses = vae_losses(recon, batch, mu, logvar, config.loss, kl_weight)
-    losses.total.backward()
-    clip = config.regularization.gradient_clip or math.inf
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-    # One transfer for all numbers of the step: on a GPU each would be a wait of its own.
-    parts = (losses.total, losses.magnitude, losses.frequency, losses.stft, losses.kl, norm)
-    loss, magnitude, frequency, stft, kl, gradient_norm = torch.stack(
-        [part.detach().float() for part in parts]
-    ).tolist()
-    taken = math.isfinite(loss) and math.isfinite(gradient_norm)
-    if taken:
-        optimizer.step()
-    return StepResult(
-        loss=loss,
-        magnitude=magnitude,
-        frequency=frequency,
-        stft=stft,
-        kl=kl,
-        gradient_norm=gradient_norm,
-        taken=taken,
-    )
+FIGURES = 6
+"""Numbers in a step's row on the device, those of `StepResult` from `loss` on."""
+
+
+class Stepper:
+    """Takes the steps of a training state, eager or, on a GPU, as one graph captured for each shape of batch."""
+
+    def __init__(self, state: TrainingState, config: TrainingConfig) -> None:
+        self._state = state
+        self._config = config
+        self._device = torch.device(config.device)
+        self._captured: dict[torch.Size, _Captured] = {}
+
+    def take(self, batch: Tensor, step: int, rates: Rates) -> Tensor:
+        """Take step number `step` on `batch` [B, 2, n_mels, time] of the device; return its row of `FIGURES`.
+
+        Where loss or gradient aren't finite, weights, optimiser and average stay as they are. The row is the caller's.
+        """
+        torch.manual_seed(step_seed(self._config.seed, step))
+        average = self._state.share_of_new_weights(self._config.ema_decay)
+        if self._device.type == "cuda":
+            return self._replayed(batch, rates, average)
+        return self._eager(batch, rates.learning, rates.kl, average)
+
+    def forget(self) -> None:
+        """Let go of what was captured: the state has other tensors from now on, or its memory is needed."""
+        self._captured.clear()
+
+    def _eager(self, batch: Tensor, learning: float, kl: float, average: float) -> Tensor:
+        """Take a step where looking at a number costs nothing."""
+        row = self._gradients(batch, kl)
+        if is_taken(row):
+            self._apply(learning, average, 1.0)
+        return row
+
+    def masked(self, batch: Tensor, learning: Tensor, kl: Tensor, average: Tensor) -> Tensor:
+        """Take a step without looking at any number: one that isn't to be taken moves everything by nothing."""
+        row = self._gradients(batch, kl)
+        taken = is_taken(row).float()
+        for parameter in self._state.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
+        self._apply(learning, average, taken)
+        return row
+
+    def _gradients(self, batch: Tensor, kl: float | Tensor) -> Tensor:
+        """Leave the clipped gradients with the weights; return the row."""
+        state, config = self._state, self._config
+        state.optimizer.zero_grad(set_to_none=True)
+        with autocast(config, self._device):
+            recon, mu, logvar = state.model(batch)
+        losses = vae_losses(recon, batch, mu, logvar, config.loss, kl)
+        losses.total.backward()
+        clip = config.regularization.gradient_clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip)
+        parts = (losses.total, losses.magnitude, losses.frequency, losses.stft, losses.kl, norm)
+        return torch.stack([part.detach().float() for part in parts])
+
+    @torch.no_grad()
+    def _apply(self, learning: float | Tensor, average: float | Tensor, taken: float | Tensor) -> None:
+        state = self._state
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning
+        state.optimizer.step(taken=taken)
+        if state.ema:
+            current = state.model.state_dict()
+            move_towards(list(state.ema.values()), [current[name] for name in state.ema], average * taken)
+
+    def _replayed(self, batch: Tensor, rates: Rates, average: float) -> Tensor:
+        if batch.shape not in self._captured:
+            self._captured[batch.shape] = _Captured(self._state, batch, self.masked)
+        return self._captured[batch.shape].replay(batch, rates, average)
+
+
+class _Captured:
+    """A step as a CUDA graph: its inputs lie at fixed places, and its row too."""
+
+    def __init__(
+        self, state: TrainingState, like: Tensor, masked: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    ) -> None:
+        self._batch = like.clone()
+        self._learning, self._kl, self._average = (torch.zeros((), device=like.device) for _ in range(3))
+        inputs = (self._batch, self._learning, self._kl, self._average)
+        kept = state.tensors()
+        copies = [tensor.clone() for tensor in kept]
+        side = torch.cuda.Stream(like.device)
+        side.wait_stream(torch.cuda.current_stream(like.device))
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP_STEPS):
+                masked(*inputs)
+        torch.cuda.current_stream(like.device).wait_stream(side)
+        state.optimizer.zero_grad(set_to_none=True)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._row = masked(*inputs)
+        for tensor in state.tensors():  # of the optimiser some have come by now, and begin at nothing
+            tensor.zero_()
+        for tensor, copy in zip(kept, copies, strict=True):
+            tensor.copy_(copy)
+
+    def replay(self, batch: Tensor, rates: Rates, average: float) -> Tensor:
+        self._batch.copy_(batch)
+        self._learning.fill_(rates.learning)
+        self._kl.fill_(rates.kl)
+        self._average.fill_(average)
+        self._graph.replay()
+        return self._row.clone()
+
+
+def is_taken(row: Tensor) -> Tensor:
+    """Return whether a step of this row changes the weights, as a tensor [] of the same device."""
+    return row[[0, -1]].isfinite().all()
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which the model computes in the precision that the run has."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def step_seed(seed: int, step: int) -> int:
