@@ -35,6 +35,10 @@ class Losses:
     stft: Tensor
     kl: Tensor
 
+    def parts(self) -> Tensor:
+        """Return magnitude, frequency, stft and kl as one tensor [4]."""
+        return torch.stack((self.magnitude, self.frequency, self.stft, self.kl))
+
 
 def vae_losses(
     recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float | Tensor

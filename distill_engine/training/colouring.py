@@ -29,19 +29,25 @@ class Colouring:
     tone_db: float
     seed: int
 
-    def apply(self, pieces: Tensor, magnitude_scale: float, epoch: int, number: int) -> Tensor:
-        """Return batch `number` of `epoch`, normalised [B, 2, n_mels, time], each piece coloured anew.
+    def drawn(self, epoch: int, pieces: int) -> Tensor | None:
+        """Return what is drawn for each piece of an epoch, [pieces, 1, draws] from -1 to 1; None for no colouring.
 
-        `magnitude_scale` is the normalisation's, nepers to 1. Silence stays silence, and what falls to it loses its
-        frequency, as analysis would have it. Equal for equal seed, epoch and number.
+        Equal for equal seed and epoch.
         """
         if not (self.level_db or self.tone_db):
-            return pieces
-        random = np.random.default_rng(np.random.SeedSequence([_STREAM, self.seed, epoch, number]))
-        draws = torch.from_numpy(random.uniform(-1.0, 1.0, (len(pieces), 1, 1 + _KNOTS)).astype(np.float32))
+            return None
+        random = np.random.default_rng(np.random.SeedSequence([_STREAM, self.seed, epoch]))
+        return torch.from_numpy(random.uniform(-1.0, 1.0, (pieces, 1, 1 + _KNOTS)).astype(np.float32))
+
+    def apply(self, pieces: Tensor, draws: Tensor, magnitude_scale: float) -> Tensor:
+        """Return normalised pieces [B, 2, n_mels, time], each coloured as its `draws` [B, 1, draws] have it.
+
+        `magnitude_scale` is the normalisation's, nepers to 1. Silence stays silence, and what falls to it loses its
+        frequency, as analysis would have it.
+        """
         level, knots = draws[..., :1] * self.level_db, draws[..., 1:] * self.tone_db
         tone = torch.nn.functional.interpolate(knots, size=pieces.shape[2], mode="linear", align_corners=True)
-        moved = (level + tone).transpose(1, 2).to(pieces.device) / (_DB_PER_NEPER * magnitude_scale)
+        moved = (level + tone).transpose(1, 2) / (_DB_PER_NEPER * magnitude_scale)
         magnitude, frequency = pieces.unbind(1)
         magnitude = torch.where(magnitude > 0, (magnitude + moved).clamp(min=0.0), magnitude)
         return torch.stack((magnitude, torch.where(magnitude > 0, frequency, 0.0)), dim=1)

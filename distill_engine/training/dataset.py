@@ -1,8 +1,8 @@
 """What the loop is fed with: batches of windows out of the spectrogram cache, in an order that can be repeated.
 
 The decision: which windows an epoch has, and in which order, is a pure function of seed and epoch, worked out at its
-start in one go. There is no state to save: a resumed run asks for the same epoch from a later batch on. Files are
-mapped and windows copied out of them, without worker processes: a batch takes a few milliseconds.
+start in one go. There is no state to save: a resumed run asks for the same epoch from a later batch on. Where the
+spectrograms lie is `frame_stores`' business: a batch costs a few milliseconds on a CPU, and a GPU cuts its own.
 
 `AudioTrainingDataset` and `create_data_loaders` give plain waveforms for uses outside the loop; the loop has no part
 in them.
@@ -20,8 +20,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from distill_engine.audio import cache
-from distill_engine.audio.cache import CacheEntry
 from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
 from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform
@@ -29,6 +27,7 @@ from distill_engine.datasets import Recording, Scan
 from distill_engine.split import split_recordings
 from distill_engine.training.colouring import Colouring
 from distill_engine.training.config import TrainingConfig
+from distill_engine.training.frame_stores import store_for
 
 _ORDER_STREAM = 0x0D15  # tells these draws from any others that start from the run's seed
 
@@ -59,13 +58,13 @@ class PieceLoader:
         seed: int = 0,
         shuffle: bool,
         colouring: Colouring | None = None,
+        device: str = "cpu",
     ) -> None:
         if not items:
             raise ValueError("a loader needs at least one item")
-        self._frames = [_mapped(item.entry) for item in items]
+        self._store = store_for([item.entry for item in items], time_frames, torch.device(device))
         self._places = _Places(items, time_frames)
         self._normalisation = normalisation
-        self._time_frames = time_frames
         self._seed = seed
         self._shuffle = shuffle
         self._colouring = colouring
@@ -76,14 +75,18 @@ class PieceLoader:
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Tensor]:
         """Yield the epoch's batches from number `first_batch` (from 0) on: [B, 2, n_mels, time_frames] float32.
 
-        They are normalised, contiguous and their own: changing one changes no other and nothing on disk.
+        They lie on the loader's device, normalised and contiguous, and are their own: changing one changes no other and
+        nothing on disk.
         """
-        windows = self.windows(epoch)
-        for number in range(first_batch, math.ceil(len(windows.items) / self.batch_size)):
-            chosen = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            batch = self._batch(windows.items[chosen], windows.starts[chosen])
-            if self._colouring is not None:
-                batch = self._colouring.apply(batch, self._normalisation.magnitude_scale, epoch, number)
+        windows, first = self.windows(epoch), first_batch * self.batch_size
+        draws = self._colouring.drawn(epoch, len(windows.items)) if self._colouring else None
+        coloured = draws[first:].to(self._store.device).split(self.batch_size) if draws is not None else None
+        cut = self._store.batches(windows.items[first:], windows.starts[first:], self.batch_size)
+        for number, frames in enumerate(cut):
+            # [B, time, 2, n_mels] in the store, so that a window is read in one go; the model wants time last.
+            batch = self._normalisation.normalise(frames.permute(0, 2, 3, 1).float()).contiguous()
+            if self._colouring is not None and coloured is not None:
+                batch = self._colouring.apply(batch, coloured[number], self._normalisation.magnitude_scale)
             yield batch
 
     def windows(self, epoch: int) -> Windows:
@@ -92,12 +95,6 @@ class PieceLoader:
             return self._places.even()
         random = np.random.default_rng(np.random.SeedSequence([_ORDER_STREAM, self._seed, epoch]))
         return self._places.drawn(random, self.pieces_per_epoch)
-
-    def _batch(self, items: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> Tensor:
-        windows = zip(items.tolist(), starts.tolist(), strict=True)
-        batch = torch.stack([self._frames[item][start : start + self._time_frames] for item, start in windows])
-        # [B, time, 2, n_mels] on disk, so that a window is read in one go; the model wants time last.
-        return self._normalisation.normalise(batch.permute(0, 2, 3, 1).float()).contiguous()
 
 
 class _Places:
@@ -144,7 +141,7 @@ def create_complex_data_loaders(
 ) -> tuple[PieceLoader, PieceLoader | None]:
     """Return the loaders for training and for validation; the second is None where nothing is kept for it."""
     size, time_frames = config.batch_size, config.complex_spectrogram.time_frames
-    augmentation = config.augmentation
+    augmentation, device = config.augmentation, "cpu" if config.device == "auto" else config.device
     training = PieceLoader(
         prepared.training,
         prepared.normalisation,
@@ -152,12 +149,18 @@ def create_complex_data_loaders(
         time_frames=time_frames,
         seed=config.seed,
         shuffle=True,
+        device=device,
         colouring=Colouring(level_db=augmentation.level_db, tone_db=augmentation.tone_db, seed=config.seed),
     )
     if not prepared.validation:
         return training, None
     validation = PieceLoader(
-        prepared.validation, prepared.normalisation, batch_size=size, time_frames=time_frames, shuffle=False
+        prepared.validation,
+        prepared.normalisation,
+        batch_size=size,
+        time_frames=time_frames,
+        shuffle=False,
+        device=device,
     )
     return training, validation
 
@@ -190,17 +193,3 @@ def create_data_loaders(scan: Scan, config: TrainingConfig) -> tuple[DataLoader[
     order = torch.Generator().manual_seed(config.seed)
     first = DataLoader(AudioTrainingDataset(training), config.batch_size, shuffle=True, generator=order)
     return first, DataLoader(AudioTrainingDataset(validation), config.batch_size) if validation else None
-
-
-def _mapped(entry: CacheEntry) -> Tensor:
-    """Return the raw spectrogram [frames, 2, n_mels] float16, mapped: read where used, and kept if the file goes.
-
-    torch maps a file from its start and keeps no descriptor, so thousands stay under a process' limit of open files.
-    """
-    count = entry.frames * 2 * entry.n_mels
-    skipped = cache.HEADER_BYTES // 2
-    try:
-        values = torch.from_file(str(entry.path), shared=False, size=skipped + count, dtype=torch.float16)
-    except RuntimeError as error:
-        raise cache.vanished(entry) from error
-    return values[skipped:].view(entry.frames, 2, entry.n_mels)

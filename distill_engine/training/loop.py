@@ -178,7 +178,7 @@ def train_epoch(
         def heed(results: Iterable[StepResult]) -> None:
             for result in results:
                 if result.taken:
-                    progress.sums.add(result)
+                    progress.sums.add(result.magnitude, result.frequency, result.stft, result.kl)
                 meter.add(result)
                 heed_skip(progress, result, report)
 
@@ -214,6 +214,7 @@ def validate_epoch(
 ) -> LossMeans | None:
     """Return the means over all pieces, with the judged weights or those given; None after a yes of `should_stop`."""
     sums, latent = Sums(), LatentMeter()
+    parts, counts = [], []
     with state.evaluating(weights or state.ema) as model:
         device = next(model.parameters()).device  # the CPU where a pause ended in a stop
         for batch in loader.epoch(0):
@@ -222,8 +223,11 @@ def validate_epoch(
             x = batch.to(device)
             with autocast(config, x.device):
                 recon, mu, logvar = model(x)
-            sums.add(vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight), len(batch))
+            parts.append(vae_losses(recon, x, mu, logvar, config.loss, config.loss.kl.weight).parts())
+            counts.append(len(batch))
             latent.add(mu, recon, x)
+    for (magnitude, frequency, stft, kl), count in zip(torch.stack(parts).tolist(), counts, strict=True):
+        sums.add(magnitude, frequency, stft, kl, count)
     return dataclasses.replace(sums.means(config.loss), latent=latent.use())
 
 

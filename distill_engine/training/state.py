@@ -11,12 +11,11 @@ import msgspec
 import torch
 from torch import Tensor
 
-from distill_engine.models.losses import Losses, weighted
+from distill_engine.models.losses import weighted
 from distill_engine.models.vae import ConvVAE
 from distill_engine.training.config import LossConfig, TrainingConfig
 from distill_engine.training.latent_use import LatentUse
 from distill_engine.training.muon import Muon
-from distill_engine.training.step import StepResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +50,13 @@ class Sums(msgspec.Struct, kw_only=True):
         """The share of the time that pieces were waited for; None where no time was taken."""
         return self.waited / (self.waited + self.used) if self.used else None
 
-    def add(self, parts: Losses | StepResult, count: int = 1) -> None:
+    def add(self, magnitude: float, frequency: float, stft: float, kl: float, count: int = 1) -> None:
         """Add a step's or batch's parts, `count` times."""
         self.count += count
-        self.magnitude += count * float(parts.magnitude)
-        self.frequency += count * float(parts.frequency)
-        self.stft += count * float(parts.stft)
-        self.kl += count * float(parts.kl)
+        self.magnitude += count * magnitude
+        self.frequency += count * frequency
+        self.stft += count * stft
+        self.kl += count * kl
 
     def means(self, config: LossConfig) -> LossMeans:
         """Return the means, weighed with the final KL weight so that all epochs compare; not finite for no steps."""
@@ -172,6 +171,7 @@ def fresh_state(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.regularization.weight_decay,
+        products=torch.bfloat16 if config.precision == "bf16" else torch.float32,
     )
     state = TrainingState(model=model, optimizer=optimizer)
     if config.ema_decay:

@@ -19,10 +19,16 @@ def _pieces() -> Tensor:
     return pieces
 
 
-def _moved_db(colouring: Colouring, epoch: int = 0, number: int = 0) -> Tensor:
-    """Return by how many dB each band of each piece went up, [4, n_mels, sounding frames]."""
+def _coloured(colouring: Colouring, epoch: int = 0) -> Tensor:
     pieces = _pieces()
-    change = colouring.apply(pieces, _SCALE, epoch, number)[:, 0] - pieces[:, 0]
+    draws = colouring.drawn(epoch, len(pieces))
+    assert draws is not None
+    return colouring.apply(pieces, draws, _SCALE)
+
+
+def _moved_db(colouring: Colouring, epoch: int = 0) -> Tensor:
+    """Return by how many dB each band of each piece went up, [4, n_mels, sounding frames]."""
+    change = _coloured(colouring, epoch)[:, 0] - _pieces()[:, 0]
     return torch.cat((change[..., :60], change[..., 70:]), dim=-1) * _SCALE * _DB
 
 
@@ -42,7 +48,7 @@ def test_a_tone_is_a_smooth_curve_over_the_bands_and_steady_in_time() -> None:
 
 def test_silence_stays_silence_and_what_falls_to_it_loses_its_frequency() -> None:
     pieces = _pieces()
-    coloured = Colouring(level_db=40.0, tone_db=40.0, seed=3).apply(pieces, _SCALE, 0, 0)
+    coloured = _coloured(Colouring(level_db=40.0, tone_db=40.0, seed=3))
     assert (coloured[..., 60:70] == 0).all()
     fallen = (coloured[:, 0] == 0) & (pieces[:, 0] > 0)
     assert fallen.any()
@@ -50,16 +56,12 @@ def test_silence_stays_silence_and_what_falls_to_it_loses_its_frequency() -> Non
     assert torch.equal(coloured[:, 1][~fallen], pieces[:, 1][~fallen])
 
 
-def test_seed_epoch_and_batch_alone_decide() -> None:
+def test_seed_and_epoch_alone_decide() -> None:
     colouring = Colouring(level_db=6.0, tone_db=6.0, seed=1)
-    assert torch.equal(_moved_db(colouring, 2, 3), _moved_db(colouring, 2, 3))
-    others = [
-        _moved_db(colouring, 2, 4),
-        _moved_db(colouring, 3, 3),
-        _moved_db(Colouring(level_db=6, tone_db=6, seed=2)),
-    ]
-    assert not any(torch.equal(other, _moved_db(colouring, 2, 3)) for other in others)
+    assert torch.equal(_moved_db(colouring, 2), _moved_db(colouring, 2))
+    others = [_moved_db(colouring, 3), _moved_db(Colouring(level_db=6, tone_db=6, seed=2), 2)]
+    assert not any(torch.equal(other, _moved_db(colouring, 2)) for other in others)
 
 
 def test_nothing_is_done_where_nothing_is_asked_for() -> None:
-    assert torch.equal(Colouring(level_db=0.0, tone_db=0.0, seed=0).apply(_pieces(), _SCALE, 0, 0), _pieces())
+    assert Colouring(level_db=0.0, tone_db=0.0, seed=0).drawn(0, 4) is None

@@ -24,6 +24,7 @@ from distill_engine.training.dataset import (
     create_complex_data_loaders,
     create_data_loaders,
 )
+from distill_engine.training.frame_stores import Mapped, Resident
 
 _CONFIG = TrainingConfig(
     batch_size=8, val_fraction=0.2, augmentation=AugmentationConfig(copies=1, level_db=0.0, tone_db=0.0)
@@ -76,13 +77,27 @@ def test_a_piece_is_the_window_of_the_cached_spectrogram(prepared: PreparedCorpu
         assert torch.equal(piece, prepared.normalisation.normalise(raw))
 
 
+def test_windows_gathered_on_a_device_are_those_cut_from_the_files(
+    prepared: PreparedCorpus, loader: PieceLoader
+) -> None:
+    entries, windows = [item.entry for item in prepared.training], loader.windows(5)
+    stores = Mapped(entries, 94), Resident(entries, 94, torch.device("cpu"))
+    mapped, gathered = (list(store.batches(windows.items, windows.starts, 7)) for store in stores)
+    assert len(mapped) == len(gathered) > 1
+    assert all(torch.equal(one, other) for one, other in zip(mapped, gathered, strict=True))
+    assert list(stores[1].batches(windows.items[:0], windows.starts[:0], 7)) == []
+
+
 def test_training_pieces_are_coloured_and_validation_ones_are_not(prepared: PreparedCorpus) -> None:
     augmentation = dataclasses.replace(_CONFIG.augmentation, level_db=6.0, tone_db=3.0)
     coloured = create_complex_data_loaders(prepared, dataclasses.replace(_CONFIG, augmentation=augmentation))
     plain = create_complex_data_loaders(prepared, _CONFIG)
     colouring = Colouring(level_db=6.0, tone_db=3.0, seed=_CONFIG.seed)
-    for number, (one, other) in enumerate(zip(coloured[0].epoch(2, 1), plain[0].epoch(2, 1), strict=True), start=1):
-        assert torch.equal(one, colouring.apply(other, prepared.normalisation.magnitude_scale, 2, number))
+    draws = colouring.drawn(2, coloured[0].pieces_per_epoch)
+    assert draws is not None
+    later = zip(coloured[0].epoch(2, 1), plain[0].epoch(2, 1), draws[8:].split(8), strict=True)
+    for one, other, drawn in later:
+        assert torch.equal(one, colouring.apply(other, drawn, prepared.normalisation.magnitude_scale))
         assert not torch.equal(one, other)
     assert coloured[1] is not None
     assert plain[1] is not None
