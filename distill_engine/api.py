@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from distill_engine.atomic import write_bytes
     from distill_engine.audio.io import WRITABLE_FORMATS, looks_like_recording
     from distill_engine.audio.pictures import MelPicture, WaveformPicture, mel_picture, waveform_picture
-    from distill_engine.audio.tags import read_tags
+    from distill_engine.audio.tags import SoundTags, read_tags
     from distill_engine.catalogue import axes_in_words
     from distill_engine.client import command, follow, start_run, start_worker
     from distill_engine.corpus_additions import add_to_corpus
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         SHORTEST_SECONDS,
         USUAL_EVOLUTION,
     )
+    from distill_engine.going_on import what_lets_go_on
     from distill_engine.home import cache_folder, config_folder, data_folder, models_folder, runs_folder, state_folder
     from distill_engine.library import LibraryEntry, delete, export, export_target, import_model, list_models, rename
     from distill_engine.login_manager import login_manager_ends_processes
@@ -96,7 +97,7 @@ _ROOMS = {
     "atomic": ("write_bytes",),
     "audio.io": ("WRITABLE_FORMATS", "looks_like_recording"),
     "audio.pictures": ("MelPicture", "WaveformPicture", "mel_picture", "waveform_picture"),
-    "audio.tags": ("read_tags",),
+    "audio.tags": ("SoundTags", "read_tags"),
     "catalogue": ("axes_in_words",),
     "client": ("command", "follow", "start_run", "start_worker"),
     "corpus_additions": ("add_to_corpus",),
@@ -126,6 +127,7 @@ _ROOMS = {
         "Unpause",
     ),
     "generation_limits": ("LARGEST_SEED", "LONGEST_SECONDS", "MOST_SOUNDS", "SHORTEST_SECONDS", "USUAL_EVOLUTION"),
+    "going_on": ("what_lets_go_on",),
     "home": ("cache_folder", "config_folder", "data_folder", "models_folder", "runs_folder", "state_folder"),
     "library": ("LibraryEntry", "delete", "export", "export_target", "import_model", "list_models", "rename"),
     "login_manager": ("login_manager_ends_processes",),
@@ -209,6 +211,7 @@ __all__ = [
     "Service",
     "SettingsFile",
     "SliderPreset",
+    "SoundTags",
     "Steering",
     "StepDone",
     "Stop",
@@ -286,6 +289,7 @@ __all__ = [
     "state_folder",
     "unfitted_preset",
     "waveform_picture",
+    "what_lets_go_on",
     "when_in_words",
     "write_beginning",
     "write_bytes",

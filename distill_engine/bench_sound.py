@@ -42,7 +42,7 @@ JOINED_SOUNDS, JOINED_SECONDS, FEWEST_ONSETS = 8, 12.0, 10
 """Sounds for each of the evolutions, and for each of the recordings that they begin from."""
 
 EVOLUTIONS = (0.0, 0.5, 1.0)
-HONEST_SHARE = 0.8
+LEAST_SHARE = 0.8
 """Of the seeds: an axis counts whose sweep is monotone in so many."""
 
 _CONFIG = ComplexSpectrogramConfig()
@@ -115,7 +115,7 @@ class SoundResult:
     def in_words(self) -> str:
         """Return the result as a line a figure."""
         wobbles = ", ".join(f"{cents:.3f} at {hertz:,.0f} Hz" for hertz, cents in self.wobble_cents.items())
-        honest = sum(one.monotone >= HONEST_SHARE for one in self.axes)
+        honest = sum(one.monotone >= LEAST_SHARE for one in self.axes)
         swept = ", ".join(f"{one.name} {one.monotone:.0%}" for one in self.axes)
         return (
             f"round trip  {self.round_trip.in_words()}, {self.times_real_time:.0f} x real time\n"
@@ -123,7 +123,7 @@ class SoundResult:
             f"training    {self.training.in_words()}, after {self.minutes:.1f} minutes, {self.steps:,} steps\n"
             f"held out    {self.held_out.in_words()}\n"
             f"samples     Fréchet distance {self.frechet:.1f} from the corpus\n"
-            f"axes        {honest} monotone in {HONEST_SHARE:.0%} of the seeds or more: {swept or 'none has a name'}\n"
+            f"axes        {honest} monotone in {LEAST_SHARE:.0%} of the seeds or more: {swept or 'none has a name'}\n"
             f"joins       {self._joins_in_words()}"
         )
 

@@ -60,6 +60,7 @@ def what_to_hear(run: RunFolder) -> str:
             "",
             *(f"{what:15} {path}" for what, path in heard),
             "",
+            f"what steers it is found in a minute or two: distill-engine analyze {model.name}",
             "a minute only shows that all works; with recordings of your own:",
             "  distill-engine train FOLDER",
         ]

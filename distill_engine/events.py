@@ -305,6 +305,14 @@ class RunStopped(Event, frozen=True, kw_only=True):
     model: str = ""
 
 
+REASONS = {
+    "epochs": "all epochs done",
+    "minutes": "max_minutes reached",
+    "early": "validation no longer improved",
+}
+"""What a `RunFinished` says of why it came, by what ended the run."""
+
+
 class RunFinished(Event, frozen=True, kw_only=True):
     """The run did all it was meant to; `model` is the path of the `.distill` file it left."""
 

@@ -1,12 +1,13 @@
 """Where a sound goes in latent space: a path that stays where the corpus lies, from still to restless.
 
-The decision: a path never leaves the Gaussian it is drawn from. What is mixed are deviations from its middle, by a
-cosine and a sine, so every place on the way is as likely a sound as the draws are; a straight line between two draws
+The decision: a path never leaves the Gaussian it is drawn from. What is mixed are deviations from its middle, and on a
+circle around it, so every place on the way is as likely a sound as its ends are; a straight line between two draws
 would pass nearer to the middle than nearly all of them lie, where a model makes an average of everything.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -59,9 +60,14 @@ class Cloud:
         """Draw a place [latent_dim], as it lies from the middle."""
         weights = torch.randn(len(self.steps), generator=generator)
         noise = torch.randn(len(self.mean), generator=generator)
-        along = torch.linalg.qr(self.steps.T).Q
-        place: Tensor = weights @ self.steps + self.rest * (noise - along @ (along.T @ noise))
+        place: Tensor = weights @ self.steps + self.rest * (noise - self._along @ (self._along.T @ noise))
         return place
+
+    @functools.cached_property
+    def _along(self) -> Tensor:
+        """Orthonormal directions [latent_dim, k] of the steps."""
+        basis: Tensor = torch.linalg.qr(self.steps.T).Q
+        return basis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +85,22 @@ class Route:
     """The latent [latent_dim] to begin from, else a drawn one."""
 
     end: Tensor | None = None
-    """The latent to arrive at, if any."""
+    """The latent to arrive at with the last place asked for, if any."""
 
 
 def latent_path(cloud: Cloud, route: Route, times: Tensor) -> Tensor:
-    """Return the latents [n, latent_dim] at `times` [n], in seconds from the beginning."""
+    """Return the latents [n, latent_dim] at `times` [n], in seconds from the beginning, in their order."""
     generator = torch.Generator().manual_seed(route.seed)
     drawn = cloud.deviation(generator)
-    home = (drawn if route.start is None else route.start - cloud.mean).expand(len(times), -1)
-    if route.end is not None:
-        home = _turned(home, route.end - cloud.mean, times / route.seconds)
+    first, last = drawn if route.start is None else route.start - cloud.mean, float(times[-1])
+    if route.end is None:
+        home = first.expand(len(times), -1)
+    else:
+        home = _on_the_way(first, route.end - cloud.mean, times / last if last else torch.full_like(times, 0.5))
     if not route.evolution:
         return cloud.mean + home
     stride = SLOWEST_SECONDS * (FASTEST_SECONDS / SLOWEST_SECONDS) ** route.evolution
-    leave = times if route.end is None else torch.minimum(times, route.seconds - times)
+    leave = times if route.end is None else torch.minimum(times, last - times)
     return cloud.mean + _turned(
         home, _wandering(cloud, generator, times / stride), route.evolution * (leave / stride).clamp(0, 1)
     )
@@ -103,6 +111,22 @@ def _wandering(cloud: Cloud, generator: torch.Generator, places: Tensor) -> Tens
     draws = torch.stack([cloud.deviation(generator) for _ in range(math.floor(float(places.max())) + 2)])
     index = places.long()
     return _turned(draws[index], draws[index + 1], places - index)
+
+
+def _on_the_way(one: Tensor, other: Tensor, shares: Tensor) -> Tensor:
+    """Return [n, latent_dim] between two deviations [latent_dim], whatever the angle: there at a share of 1.
+
+    Spherical interpolation (Shoemake 1985) of where they point to, and their lengths evenly from one to the other's.
+    """
+    lengths = torch.linalg.vector_norm(one), torch.linalg.vector_norm(other)
+    if not min(lengths):
+        return one + shares[:, None] * (other - one)
+    first, second = one / lengths[0], other / lengths[1]
+    angle = (first @ second).clamp(-1.0, 1.0).acos().clamp(1e-3, math.pi - 1e-3)
+    shares = shares[:, None]
+    direction = (((1 - shares) * angle).sin() * first + (shares * angle).sin() * second) / angle.sin()
+    along: Tensor = (lengths[0] + shares * (lengths[1] - lengths[0])) * direction
+    return along
 
 
 def _turned(one: Tensor, other: Tensor, shares: Tensor) -> Tensor:

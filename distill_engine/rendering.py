@@ -198,7 +198,7 @@ def _mixed(
     should_stop: ShouldStop,
     on_seconds: Callable[[float], object],
 ) -> Samples:
-    """Return what all voices together sound like: each as loud as the first, their powers in the shares asked for.
+    """Return what all voices together sound like: as loud as the first, their powers in the shares asked for.
 
     Latent spaces of two models have nothing to do with each other, so nothing is mixed but sound.
     """
@@ -216,7 +216,8 @@ def _mixed(
     for voice, sound, level in zip(voices, sounds, loudness, strict=True):
         match = 10 ** ((loudness[0] - level) / 20) if math.isfinite(loudness[0] - level) else 1.0
         mixed += np.float32(math.sqrt(voice.share) * match) * sound
-    return mixed
+    louder = loudness_db(mixed, SAMPLE_RATE) - loudness[0]  # voices that have something in common add up to more
+    return mixed * np.float32(10 ** (-louder / 20)) if math.isfinite(louder) else mixed
 
 
 def _wish(voice: _Voice, request: Request, seed: int) -> Wish:
@@ -329,7 +330,8 @@ def _suffix(request: Request, out: Path) -> str:
     given = out.suffix[1:].lower()
     if given not in WRITABLE_FORMATS:
         raise UsageError(
-            f"{shown(out.name)} ends in no format that can be written", f"the formats are {', '.join(WRITABLE_FORMATS)}"
+            f"{shown(out.name)} ends in no format that can be written, and is no folder yet",
+            f"the formats are {', '.join(WRITABLE_FORMATS)}",
         )
     if request.file_format not in (None, given):
         raise UsageError(

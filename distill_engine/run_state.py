@@ -20,6 +20,7 @@ from distill_engine.events import (
     CommandAnswered,
     EpochDone,
     Event,
+    ModelAnalysed,
     OldRecordingsHeard,
     PreprocessDone,
     PreprocessProgress,
@@ -119,6 +120,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     verdict: VerdictReached | None = None
     """What the curves came to last."""
     old_recordings: OldRecordingsHeard | None = None
+    analysed: ModelAnalysed | None = None
     """What the recordings that the model knew lost by the end of the present stretch; None where nothing tells."""
     pause: RunPaused | None = None
     """Why it is paused; None while it isn't."""
@@ -205,6 +207,7 @@ def _(event: RunRestarted, state: RunState) -> RunState:
         progress=None,
         last_restart=event,
         old_recordings=None,
+        analysed=None,
         pause=None,
         ending=None,
     )
@@ -254,6 +257,11 @@ def _(event: EpochDone, state: RunState) -> RunState:
 @_after.register
 def _(event: VerdictReached, state: RunState) -> RunState:
     return replace(state, seq=event.seq, time=event.time, verdict=event)
+
+
+@_after.register
+def _(event: ModelAnalysed, state: RunState) -> RunState:
+    return replace(state, seq=event.seq, time=event.time, analysed=event)
 
 
 @_after.register

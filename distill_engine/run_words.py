@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 import msgspec
 
+from distill_engine.errors import DistillError
 from distill_engine.events import (
     EpochDone,
     PreviewSaved,
@@ -22,6 +23,7 @@ from distill_engine.events import (
     VerdictReached,
     WarningRaised,
 )
+from distill_engine.going_on import what_lets_go_on
 from distill_engine.run_reading import Reading
 from distill_engine.run_state import RunState
 from distill_engine.words import columns, counted, duration, shown, size
@@ -419,7 +421,7 @@ def _what_next(reading: Reading, now: float) -> Iterator[str]:
         case "stopped":
             yield f"Next: {engine} resume {name} goes on from there{_or_generate(state)}."
         case "finished":
-            yield from _after_the_end(state, name)
+            yield from _after_the_end(reading, name)
         case "died" if not state.seq:
             yield f"Next: {engine} resume {name} begins it."
         case "failed" | "died":
@@ -433,15 +435,20 @@ def _what_next(reading: Reading, now: float) -> Iterator[str]:
             )
 
 
-def _after_the_end(state: RunState, name: str) -> Iterator[str]:
+def _after_the_end(reading: Reading, name: str) -> Iterator[str]:
+    state = reading.state
     model = shlex.quote(_model_name(state)) if _model(state) else name
-    yield f"Next: distill-engine generate {model} makes sound."
+    sliders = "" if state.analysed else f"; distill-engine analyze {model} finds its sliders"
+    yield f"Next: distill-engine generate {model} makes sound{sliders}."
     best, epochs = state.best, state.epoch
     if best is None or not epochs:
         return
     kind = state.verdict.kind if state.verdict else "early"
     if kind == "learning" or (kind == "early" and best.epoch > 0.9 * epochs):
-        longer = f"distill-engine resume {name} --set max_epochs={max(state.max_epochs, epochs) * 2}"
+        try:
+            longer = f"distill-engine resume {name} {what_lets_go_on(reading.folder)}"
+        except DistillError:  # of its configuration, which `resume` will tell
+            return
         yield f"It was still getting better at the end: {longer} trains on."
     elif state.verdict is None and best.epoch < 0.5 * epochs:
         yield "It was best long before the end: more recordings or stronger augmentation help, more epochs don't."

@@ -53,6 +53,17 @@ def load_presets(model_id: str) -> dict[str, SliderPreset]:
     return {preset.name: preset for preset in sorted(presets, key=lambda preset: preset.name.casefold())}
 
 
+def steered_presets(model_id: str) -> list[str]:
+    """Return the names of a model's presets that set sliders: they sound otherwise once the model has other sliders.
+
+    None where the file that holds them can't be read, which is told where one is asked for.
+    """
+    try:
+        return [name for name, preset in load_presets(model_id).items() if preset.sliders]
+    except DistillError:
+        return []
+
+
 def find_preset(model_id: str, name: str) -> SliderPreset:
     """Return a model's preset of that name.
 

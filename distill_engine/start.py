@@ -13,6 +13,7 @@ from distill_engine import home, run_folder
 from distill_engine.datasets import Scan, describe, plain_data, scan
 from distill_engine.errors import ConfigError, DatasetError, DistillError, ModelFileError, UsageError
 from distill_engine.events import RunFinished
+from distill_engine.going_on import lets_go_on
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, name_from
 from distill_engine.run_folder import RunFolder, RunInfo, RunLock
@@ -179,7 +180,7 @@ def _prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
     changed = apply_settings(config, settings)
     _refuse_what_is_fixed(config, changed)
     last = run_folder.last_event(folder)
-    if isinstance(last, RunFinished) and (last.epoch >= changed.max_epochs or changed == config):
+    if isinstance(last, RunFinished) and not lets_go_on(last, config, changed):
         return False
     if changed != config:
         save_config(folder.config_file, changed)

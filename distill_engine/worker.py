@@ -26,6 +26,7 @@ from distill_engine.datasets import Scan, scan
 from distill_engine.errors import DatasetError, DistillError, DivergedError, StopRequestedError
 from distill_engine.events import (
     PROTOCOL,
+    REASONS,
     Event,
     ModelAnalysed,
     PreprocessProgress,
@@ -44,6 +45,7 @@ from distill_engine.run_epochs import run_epochs
 from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands
 from distill_engine.run_watch import RunWatch
 from distill_engine.sampling import sampled
+from distill_engine.slider_presets import steered_presets
 from distill_engine.training import checkpoint
 from distill_engine.training.checkpoint import LoadedCheckpoint
 from distill_engine.training.config import TrainingConfig
@@ -54,12 +56,6 @@ from distill_engine.training.run import in_run
 from distill_engine.training.state import Progress
 from distill_engine.versions import versions
 from distill_engine.words import encodable, shown
-
-ENDINGS = {
-    "epochs": "all epochs done",
-    "minutes": "max_minutes reached",
-    "early": "validation no longer improved",
-}
 
 LEAST_SECONDS = 120.0
 """A model that trained for less makes no sound worth half a minute of analysis; `analyze` does it all the same."""
@@ -159,7 +155,7 @@ def _left(info: RunInfo, outcome: Outcome, control: Control) -> RunStopped | Run
     return RunFinished(
         step=outcome.progress.step,
         epoch=outcome.progress.epoch,
-        reason=ENDINGS[outcome.ending],
+        reason=REASONS[outcome.ending],
         model=str(_save_model(info, outcome.checkpoint)),
         best_epoch=outcome.progress.best_epoch,
         best_loss=outcome.progress.best_loss,
@@ -191,6 +187,15 @@ def analyse(
         )
         return
     report(ModelAnalysed(model=str(model), axes=[axis.name for axis in info.latent_axes]))
+    if moved := steered_presets(info.id):  # kept while an earlier stretch's model had sliders of its own
+        report(
+            WarningRaised(
+                kind="presets",
+                message="presets of this model may sound otherwise: its sliders have changed",
+                evidence=", ".join(map(shown, moved)),
+                suggestion="listen to them, and save those anew that you want",
+            )
+        )
 
 
 def _telling(report: Report) -> Callable[[int, int, str], None]:
@@ -323,7 +328,7 @@ def _stopped(info: RunInfo, outcome: Outcome, control: Control) -> RunStopped:
     return RunStopped(
         step=outcome.progress.step,
         epoch=outcome.progress.epoch,
-        reason=order.sender if order else ENDINGS[outcome.ending],
+        reason=order.sender if order else REASONS[outcome.ending],
         checkpoint=name,
         model=model,
     )

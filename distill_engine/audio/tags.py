@@ -26,7 +26,10 @@ _LONGEST_NAME = 100
 
 
 class SoundTags(Struct, frozen=True, kw_only=True):
-    """How a sound was made: with these, the same model makes it again."""
+    """How a sound was made: with these the same model, if it wasn't analysed anew, makes it again.
+
+    Recordings and other models are told by their names, so where they matter it takes the same ones.
+    """
 
     model: str
     """What the model was called in the library."""

@@ -50,11 +50,10 @@ def analyze(name: str, recordings: Path | None, as_json: bool) -> None:
 
 def _warn_of_presets(model_id: str) -> None:
     """Say which presets hold values of sliders that were others until now."""
-    from distill_engine.slider_presets import load_presets
+    from distill_engine.slider_presets import steered_presets
 
-    moved = [shown(preset.name) for preset in load_presets(model_id).values() if preset.sliders]
-    if moved:
-        say(f"the sliders have changed, so presets may sound otherwise: {', '.join(moved)}")
+    if moved := steered_presets(model_id):
+        say(f"the sliders have changed, so presets may sound otherwise: {', '.join(map(shown, moved))}")
 
 
 def _material(model: str, info: ModelInfo, recordings: Path | None) -> tuple[Path, TrainingConfig]:

@@ -84,6 +84,7 @@ def train(
 def resume(name: str, settings: tuple[str, ...], detach: bool, as_json: bool) -> None:
     """Go on with RUN, from its newest checkpoint or its pause."""
     from distill_engine import run_folder
+    from distill_engine.going_on import what_lets_go_on
     from distill_engine.settings import load_settings
     from distill_engine.start import prepare_to_resume
 
@@ -94,7 +95,7 @@ def resume(name: str, settings: tuple[str, ...], detach: bool, as_json: bool) ->
     elif prepare_to_resume(folder, settings):
         _begin(folder, detach, as_json)
     else:
-        say(f"run {shown(folder.name)} has finished; --set max_epochs=N or max_minutes=N lets it go on")
+        say(f"run {shown(folder.name)} has finished; {what_lets_go_on(folder)} lets it go on")
 
 
 @click.command()

@@ -174,8 +174,8 @@ class _Count:
     def one(self, what: str) -> None:
         """Tell that another sound was heard."""
         self.heed()
-        self._on_progress(self._done, self._total, what)
         self._done += 1
+        self._on_progress(self._done, self._total, what)
 
 
 @contextlib.contextmanager

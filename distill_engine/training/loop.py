@@ -294,8 +294,8 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
         state.keep_best(judged)
     run.report(_epoch_done(state, run, means, validation, best))
     progress.horizon = run.foreseen_steps(progress)
-    if progress.epoch == run.config.max_epochs:
-        return
+    if progress.epoch == run.config.max_epochs or run.time_is_up():
+        return  # the end previews and saves
     if run.previews.due(progress.epoch):
         run.preview(state)
     if run.checkpoints.due(progress):

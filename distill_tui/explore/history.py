@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill_engine import api
 from distill_tui.explore.sliders import Settings
+
+if TYPE_CHECKING:
+    from distill_engine.api import SoundTags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,9 @@ class MadeSound:
     settings: Settings
     preset: str
     """The name of the preset that the settings were, or empty."""
+
+    beside: str
+    """What it was made of besides the model and these settings, such as "begun from rain.wav", or empty."""
 
     time: float
     """When it was written, in seconds since the epoch."""
@@ -38,4 +45,10 @@ def _told_by(path: Path, model_id: str) -> MadeSound | None:
     except OSError:  # it has just gone
         return None
     settings = Settings(sliders=dict(tags.sliders), seed=tags.seed, evolution=tags.evolution, seconds=tags.seconds)
-    return MadeSound(path=path, settings=settings, preset=tags.preset, time=time)
+    return MadeSound(path=path, settings=settings, preset=tags.preset, beside=_beside(tags), time=time)
+
+
+def _beside(tags: SoundTags) -> str:
+    way = f"from {tags.start} to {tags.end}" if tags.end else f"begun from {tags.start}" if tags.start else ""
+    others = (f"with {share:g} of {name}" for name, share in tags.blend.items())
+    return ", ".join([*([way] if way else []), *others])

@@ -264,10 +264,13 @@ class ExploreView(Container):
         self._words.write(lambda width: [*_how_to_analyse(bare, width), *paragraph(told, width, "dim")])
 
     def on_resize(self, event: Resize) -> None:
-        """Share the room anew, and have a picture of another size."""
+        """Share the room anew."""
         self.set_class(event.size.width < NARROW, "-narrow")
         self._share_room()
-        self.call_after_refresh(self._follow)
+
+    @on(MelPicture.Resized)
+    def _have_one_that_fits(self) -> None:
+        self._follow()
 
     def _share_room(self) -> None:
         """Give the sliders as much height as they need, or as the picture leaves."""
@@ -386,7 +389,8 @@ class ExploreView(Container):
             made := await asking.chosen_from_history(distill_of(self), entry)
         ) is None:
             return
-        self._take(made.settings, f"the sliders are as they were for {api.shown(made.path.name)}")
+        but = f", which was {api.shown(made.beside)}: that isn't taken" if made.beside else ""
+        self._take(made.settings, f"the sliders are as they were for {api.shown(made.path.name)}{but}")
         self.show_made(made.path)
 
     @work(group="explore-ask", exclusive=True)

@@ -152,7 +152,7 @@ def _made_row(key: str, made: MadeSound) -> Row:
     preset = f"{api.shown(made.preset)}: " if made.preset else ""
     cells = (
         Cell(text=api.shown(made.path.name)),
-        Cell(text=preset + in_words(made.settings)),
+        Cell(text=preset + in_words(made.settings) + (f"; {api.shown(made.beside)}" if made.beside else "")),
     )
     return Row(key=key, cells=cells)
 

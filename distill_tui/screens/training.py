@@ -354,7 +354,8 @@ class TrainingPane(Pane):
         async def resumed(_tell: Callable[[Receipt], None], receipt: Receipt) -> Receipt:
             if not await asyncio.to_thread(api.prepare_to_resume, run, ()):
                 words = f"run {run.name} has done all it was meant to"
-                more = f"distill-engine resume {shlex.quote(run.name)} --set max_epochs=N trains on"
+                longer = await asyncio.to_thread(api.what_lets_go_on, run)
+                more = f"distill-engine resume {shlex.quote(run.name)} {longer} trains on"
                 return receipts.refused(receipt, time.time(), words, f"{more}; {trains_on_from_model()}")
             begun = await api.start_worker(run, receipts.BEGIN_SECONDS)
             step = begun.from_step if isinstance(begun, api.RunRestarted) else 0

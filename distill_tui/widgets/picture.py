@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.style import Style
 from textual.color import Color
+from textual.message import Message
 
 from distill_tui.charts.canvas import HALF_BLOCK, SPACE, Cells, dots_in_a_cell, filled, glyphs, levels, pooled, shades
 from distill_tui.widgets.cells_view import CellsView
@@ -111,6 +112,13 @@ class MelPicture(_Picture):
         self._hertz: Numbers = np.empty(0)
         self._loudest = 0.0
         self._ramp: tuple[Color, ...] = ()
+
+    class Resized(Message):
+        """The picture has another size from now on."""
+
+    def on_resize(self) -> None:
+        """Say so: whoever made the picture may make one that suits."""
+        self.post_message(self.Resized())
 
     def show(self, decibels: Numbers, *, hertz: Numbers, seconds: float, loudest: float | None = None) -> None:
         """Show levels in dB, [bands, n] with the lowest band first, over so many seconds.

@@ -487,7 +487,7 @@ def test_a_finished_run_says_so_and_can_be_made_longer(trained: Trained, tmp_pat
         events = len(program.events("a"))
         result = program.run("resume", "a")
         assert (result.status, result.out) == (0, "")
-        assert result.err == "run a has finished; --set max_epochs=N or max_minutes=N lets it go on\n"
+        assert result.err == "run a has finished; --set max_epochs=8 lets it go on\n"
         message, hint = program.run("resume", "a", "--set=latent_dim=9").refusal(2)
         assert message == "latent_dim can't change within a run: another one would make another model"
         assert "new run" in hint

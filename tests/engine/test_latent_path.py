@@ -41,6 +41,24 @@ def test_a_path_begins_and_ends_where_it_is_told_and_wanders_between() -> None:
     assert (path - other).norm(dim=1).max() > 1.0
 
 
+def test_on_the_way_between_two_alike_a_path_stays_as_far_from_the_middle_as_they_are() -> None:
+    start, end = torch.tensor([6.0, 1.0, 1.0]), torch.tensor([6.2, 1.3, 0.8])
+    there = Route(seconds=12, seed=1, evolution=0.0, start=start, end=end)
+    far = (latent_path(CLOUD, there, TIMES) - CLOUD.mean).norm(dim=1)
+    assert far.min() > 0.99 * min(far[0], far[-1])
+    assert far.max() < 1.01 * max(far[0], far[-1])
+    stays = latent_path(CLOUD, Route(seconds=12, seed=1, evolution=0.0, start=start, end=start), TIMES)
+    assert torch.allclose(stays, start.expand_as(stays), atol=1e-5)
+    opposite = Route(seconds=12, seed=1, evolution=0.0, start=start, end=2 * CLOUD.mean - start)
+    assert latent_path(CLOUD, opposite, TIMES).isfinite().all()
+
+
+def test_a_sound_of_one_piece_between_two_is_half_of_each() -> None:
+    start, end = torch.tensor([6.0, 0.0, 0.0]), torch.tensor([5.0, 1.0, 0.0])
+    (place,) = latent_path(CLOUD, Route(seconds=0.5, seed=1, evolution=0.0, start=start, end=end), torch.zeros(1))
+    assert place.numpy() == pytest.approx([5 + 0.5**0.5, 0.5**0.5, 0.0], abs=1e-5)
+
+
 def test_a_longer_sound_begins_as_a_shorter_one_does() -> None:
     short, long = (latent_path(CLOUD, Route(seconds=s, seed=3, evolution=0.7), TIMES[:20]) for s in (5.0, 60.0))
     assert torch.equal(short, long)

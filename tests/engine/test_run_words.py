@@ -14,7 +14,9 @@ import pytest
 
 from distill_engine import run_words
 from distill_engine.events import (
+    REASONS,
     Event,
+    ModelAnalysed,
     PreprocessProgress,
     RunFailed,
     RunFinished,
@@ -202,8 +204,18 @@ def test_a_finished_run_that_still_improved_is_worth_more_epochs() -> None:
     words = story(folder)
     assert "all epochs done" in words
     assert "Its model is /models/strings.distill." in words
-    assert "distill-engine generate strings makes sound." in words
+    assert "distill-engine generate strings makes sound; distill-engine analyze strings finds its sliders." in words
     assert "resume strings --set max_epochs=8 trains on" in words
+
+
+def test_a_run_that_ran_out_of_time_is_told_to_take_more_of_it_and_one_that_has_sliders_nothing_of_them() -> None:
+    out_of_time = msgspec.structs.replace(FINISHED, reason=REASONS["minutes"])
+    analysed = ModelAnalysed(model="/models/strings.distill", axes=["brightness"])
+    folder = logged([started(), prepared(), *epoch(3, 0.5), *epoch(4, 0.25), saved(4), analysed, out_of_time])
+    folder.config_file.write_text("max_epochs = 90\nmax_minutes = 1.5\n")
+    words = story(folder)
+    assert "generate strings makes sound." in words
+    assert "resume strings --set max_minutes=3 trains on" in words
 
 
 def test_a_finished_run_that_was_best_early_is_not() -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from distill_engine.errors import UsageError
+from distill_engine.events import REASONS, RunFinished
+from distill_engine.going_on import lets_go_on
 from distill_engine.home import runs_folder
 from distill_engine.start import FIXED_WITHIN_A_RUN, Plan, Wishes, new_run, plan_run
-from distill_engine.training.config import declarations
+from distill_engine.training.config import TrainingConfig, Value, declarations, replaced
 from tests.engine.recordings import good
 
 
@@ -68,3 +70,27 @@ def test_a_run_may_be_made_longer_gentler_or_more_talkative_and_nothing_else() -
         "regularization.weight_decay",
         "regularization.gradient_clip",
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes", "goes_on"),
+    [
+        ("epochs", {}, False),
+        ("epochs", {"max_epochs": 10}, True),
+        ("epochs", {"max_minutes": 9.0}, False),
+        ("minutes", {"max_epochs": 10}, False),
+        ("minutes", {"max_minutes": 2.0}, True),
+        ("minutes", {"max_minutes": 0.0}, True),
+        ("early", {"max_epochs": 10}, False),
+        ("early", {"early_stop_epochs": 0}, True),
+    ],
+)
+def test_a_finished_run_goes_on_only_where_what_ended_it_lets_it(
+    reason: str, changes: dict[str, Value], goes_on: bool
+) -> None:
+    config = replaced(TrainingConfig(), {"max_epochs": 8, "max_minutes": 1.0, "early_stop_epochs": 3})
+    epochs = 8 if reason == "epochs" else 5
+    last = RunFinished(
+        seq=9, time=0.0, step=9, epoch=epochs, reason=REASONS[reason], model="", best_epoch=1, best_loss=1.0
+    )
+    assert lets_go_on(last, config, replaced(config, changes)) is goes_on

@@ -226,6 +226,21 @@ def test_two_settings_are_told_by_what_differs() -> None:
     assert difference(one, replace(one, seconds=9.0)) == ""
 
 
+def test_history_says_what_a_sound_was_made_of_besides_its_settings(tmp_path: Path) -> None:
+    tags = SoundTags(model="rain", model_id=model_id("abc1"), seed=7, seconds=0.1)
+    for name, written in {
+        "a.wav": replaced(tags, start="bell.flac", blend={"bells": 0.3}),
+        "b.wav": replaced(tags, start="bell.flac", end="drum.flac"),
+        "c.wav": tags,
+    }.items():
+        with soundfile.SoundFile(tmp_path / name, "w", 48_000, 1) as file:
+            write_tags(file, written)
+            file.write([0.0] * 480)
+    told = {made.path.name: made.beside for made in made_of(model_id("abc1"), tmp_path.iterdir())}
+    assert told.pop("a.wav") == "begun from bell.flac, with 0.3 of bells"
+    assert told == {"b.wav": "from bell.flac to drum.flac", "c.wav": ""}
+
+
 def test_history_is_what_the_files_of_the_model_tell_the_newest_first(tmp_path: Path) -> None:
     tags = SoundTags(model="rain", model_id=model_id("abc1"), seed=7, seconds=0.1, sliders={"brightness": 1.5})
     for number, written in enumerate((tags, replaced(tags, model_id=model_id("fff1")), replaced(tags, preset="warm"))):
