@@ -334,7 +334,7 @@ def test_a_run_that_has_done_all_it_was_meant_to_refuses_to_go_on_and_says_what_
             await screen.press("R")
             await screen.until(lambda: "→ refused" in screen.receipt)
             told = screen.receipt.replace("\n", " ")
-            assert "distill-engine resume 'two bells' --set max_epochs=N trains on" in told
+            assert "distill-engine resume 'two bells' --set max_epochs=30 trains on" in told
             assert "t in 4 Library trains on from its model" in told
 
     asyncio.run(visit())
