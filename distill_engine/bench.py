@@ -1,165 +1,88 @@
-"""How much of the bare step's speed the whole loop keeps: both in one process, in turns, on the same batches.
+"""How fast this machine prepares, trains and makes sound: figures, each beside a baseline of the same process.
 
-Bare is the project's own step on batches that lie ready in memory. The loop is `train_epoch` as a run has it: windows
-cut from the cache, the event of each step written to a log on disk. What they share, the machine and its heat, cancels
-out in the ratio; the seconds of one run don't compare with those of another.
+Seconds of one run don't compare with those of another, on another day or another machine; what is measured in turns,
+in one process, on the same data, does. So every figure that can has its baseline next to it, and it is the ratio that
+is to be kept. How each group is measured stands beside its figures, in `METHODS`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from distill_engine.datasets import scan
-from distill_engine.demo_recordings import write_recordings
-from distill_engine.run_folder import EventLog, RunFolder
-from distill_engine.training.config import TrainingConfig, replaced
-from distill_engine.training.dataset import PieceLoader
+from distill_engine.bench_preparing import preparing
+from distill_engine.bench_runs import runs
+from distill_engine.bench_steps import gpu, steps
+from distill_engine.figures import Figure
+from distill_engine.training.config import TrainingConfig
 from distill_engine.training.hardware import decided
-from distill_engine.training.loop import prepare, train_epoch
-from distill_engine.training.meter import StepMeter
-from distill_engine.training.state import TrainingState, fresh_state
-from distill_engine.training.step import Rates, Stepper, StepResult
+from distill_engine.words import columns
 
-ROUNDS = 6
-EPOCHS_A_TURN = 4
-"""Long enough, about a dozen steps, that a hiccup of the machine is a small part of a turn."""
+METHODS = {
+    "preparing": "seconds of sound that come into the cache in a second; baseline: one thread",
+    "steps": "pieces a second of the bare step on batches that lie ready; baseline: fp32, eager, contiguous",
+    "loop": "pieces a second of whole epochs, pieces cut and events written; baseline, in turns: the bare step",
+    "loader": "the bare step fed by torch's DataLoader of four processes from the same cache; baseline: the loop",
+    "gpu": "what a second of steady training makes of the GPU; peaks are measured by a copy and a product of matrices",
+    "runs": "seconds from the command to the first step told, and of sound made in a second",
+}
+
+Say = Callable[[str], object]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """Pieces of a second per second of training, bare and in the loop: medians over the rounds, taken in turns."""
+    """All figures, and on what they were measured."""
 
     device: str
     precision: str
+    memory_format: str
     threads: int
-    bare_pieces_per_second: float
-    loop_pieces_per_second: float
-    ratio: float
-    """The share of the bare step's speed that the loop keeps: the median of what each round alone comes to."""
-
-    event_share: float
-    """What writing a step's event takes, of the time a bare step takes."""
+    torch: str
+    figures: tuple[Figure, ...]
 
     def as_data(self) -> dict[str, object]:
         """Return the result for JSON."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"figures": [figure.as_data() for figure in self.figures], "methods": METHODS}
 
     def in_words(self) -> str:
-        """Return the result as four lines."""
-        return (
-            f"bare step  {self.bare_pieces_per_second:9,.1f} pieces/s on {self.device}, {self.precision}\n"
-            f"whole loop {self.loop_pieces_per_second:9,.1f} pieces/s\n"
-            f"ratio      {self.ratio:9.3f}\n"
-            f"event      {100 * self.event_share:9.3f} % of a step"
-        )
+        """Return the result as a table, a group after another with its method."""
+        lines = [
+            f"on {self.device}, {self.precision}, {self.memory_format}; {self.threads} threads, torch {self.torch}",
+        ]
+        for group, method in METHODS.items():
+            rows = [figure.row() for figure in self.figures if figure.group == group]
+            if rows:
+                lines += ["", f"{group}: {method}", *(f"  {line}" for line in columns(rows))]
+        return "\n".join(lines)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Round:
-    """Seconds that one turn of each took, right after each other."""
-
-    bare: float
-    loop: float
-
-
-def measure() -> BenchResult:
-    """Measure on recordings made up for it, with the usual settings; takes half a minute on two cores."""
+def measure(say: Say) -> BenchResult:
+    """Measure on recordings made up for it, with the usual settings; takes two minutes on two cores. `say` follows."""
     with tempfile.TemporaryDirectory(prefix="distill-bench-") as scratch:
-        return _measure(Path(scratch))
+        return _measure(Path(scratch), say)
 
 
-def _measure(scratch: Path) -> BenchResult:
-    recordings = scratch / "recordings"
-    write_recordings(recordings)
-    config = decided(replaced(TrainingConfig(), {"max_epochs": 10_000}))
-    _, loader, _ = prepare(scan(recordings), config, scratch / "cache", lambda _event: None, lambda: False)
-    state = fresh_state(config, torch.device(config.device))
-    (scratch / "run").mkdir()
-    log = EventLog(RunFolder(scratch / "run"))
-    bare, stepper = _bare(state, loader, config), Stepper(state, config)
-
-    def loop() -> None:
-        train_epoch(
-            state,
-            loader,
-            config,
-            stepper=stepper,
-            total_steps=config.max_epochs * loader.batches_per_epoch,
-            report=log.append,
-            should_stop=lambda: False,
-        )
-
-    bare()  # the first steps of a process also allocate and choose kernels
-    rounds = [_round(bare, loop, loop_first=bool(number % 2)) for number in range(ROUNDS)]
-    bare_seconds = statistics.median(one.bare for one in rounds)
-    step_seconds = bare_seconds / (EPOCHS_A_TURN * loader.batches_per_epoch)
-    event_seconds = _seconds_of_an_event(log)
-    log.close()
-    pieces = EPOCHS_A_TURN * loader.pieces_per_epoch
+def _measure(scratch: Path, say: Say) -> BenchResult:
+    config = decided(TrainingConfig(), scratch / "cache")
+    say("preparing")
+    found = list(preparing(scratch / "preparing"))
+    say("steps, bare and in the loop")
+    found += steps(config, scratch / "steps")
+    if config.device != "cpu":
+        say("the GPU")
+        found += gpu(config, scratch / "steps")
+    say("two runs, and sound from the model of one")
+    found += runs(scratch / "runs")
     return BenchResult(
-        device=config.device,
+        device=torch.cuda.get_device_name(config.device) if config.device != "cpu" else "cpu",
         precision=config.precision,
+        memory_format=config.memory_format,
         threads=torch.get_num_threads(),
-        bare_pieces_per_second=pieces / bare_seconds,
-        loop_pieces_per_second=pieces / statistics.median(one.loop for one in rounds),
-        ratio=statistics.median(one.bare / one.loop for one in rounds),
-        event_share=event_seconds / step_seconds,
+        torch=torch.__version__,
+        figures=tuple(found),
     )
-
-
-def _round(bare: Callable[[], None], loop: Callable[[], None], *, loop_first: bool) -> Round:
-    """Take one turn of each, in the order asked for: a machine that slows down must not always slow the same."""
-    if loop_first:
-        loop_seconds, bare_seconds = _seconds(loop), _seconds(bare)
-    else:
-        bare_seconds, loop_seconds = _seconds(bare), _seconds(loop)
-    return Round(bare=bare_seconds, loop=loop_seconds)
-
-
-def _bare(state: TrainingState, loader: PieceLoader, config: TrainingConfig) -> Callable[[], None]:
-    stepper = Stepper(state, config)
-    rates = Rates(learning=config.learning_rate, kl=config.loss.kl.weight)
-    batches = [batch.to(config.device) for batch in loader.epoch(0)]
-
-    def epoch() -> None:
-        state.model.train()
-        for batch in batches:
-            stepper.take(batch, 1, rates)
-
-    return epoch
-
-
-def _seconds_of_an_event(log: EventLog, count: int = 2000) -> float:
-    """Return what one step's event takes to be gathered, written out and handed to the system."""
-    result = StepResult(
-        step=1,
-        rates=Rates(learning=0.001, kl=0.0001),
-        loss=0.123456789,
-        magnitude=0.123456789,
-        frequency=0.123456789,
-        stft=0.123456789,
-        kl=12.3456789,
-        gradient_norm=0.123456789,
-    )
-    meter = StepMeter(log.append, 1, 32)
-    start = time.perf_counter()
-    for _ in range(count):
-        meter.add(result)
-        meter.flush()
-    return (time.perf_counter() - start) / count
-
-
-def _seconds(epoch: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    for _ in range(EPOCHS_A_TURN):
-        epoch()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

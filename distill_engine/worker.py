@@ -214,7 +214,7 @@ def _telling(report: Report) -> Callable[[int, int, str], None]:
 def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
     """Decide what was left to this machine, and keep it: a resumed run computes as it began."""
     info, config = folder.info(), load_config(folder.config_file, TrainingConfig())
-    chosen = decided(config)
+    chosen = decided(config, home.cache_folder())
     if chosen != config:
         save_config(folder.config_file, chosen)
     settled = msgspec.structs.replace(

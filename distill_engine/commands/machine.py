@@ -68,7 +68,7 @@ def bench(context: click.Context, as_json: bool) -> None:
         return
     from distill_engine.bench import measure
 
-    result = measure()
+    result = measure(say)
     click.echo(json_module.dumps(result.as_data()) if as_json else result.in_words())
 
 

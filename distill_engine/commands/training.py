@@ -146,9 +146,9 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
 def _check_device(config: TrainingConfig) -> None:
     """Tell of a device that isn't there before anything is started; only a GPU can be missing, and it takes torch."""
     if config.device.startswith("cuda"):
-        from distill_engine.training.hardware import decided
+        from distill_engine.training.hardware import found_device
 
-        decided(config)
+        found_device(config.device)
 
 
 def _begin(folder: RunFolder, detach: bool, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from distill_engine.errors import ConfigError
 Value = bool | int | float | str
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
+MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 
 NOISE_OFF_DB = -120.0
 """`augmentation.noise_db` at this level, its lowest, means that no noise is added."""
@@ -349,6 +350,11 @@ class TrainingConfig(_Part):
         "Numbers the model computes in: bf16 is often faster; auto picks what the device does well.",
         choices=typing.get_args(Precision),
     )
+    memory_format: MemoryFormat = _setting(  # noqa: RUF009
+        "auto",
+        "How feature maps lie in memory, which changes nothing but the speed; auto takes what is quicker here.",
+        choices=typing.get_args(MemoryFormat),
+    )
     val_fraction: float = _setting(
         0.1, "Share of the recordings kept aside to judge the model on; 0 trains on all.", low=0.0, high=0.5
     )
@@ -368,6 +374,9 @@ class TrainingConfig(_Part):
     )
     preview_interval: int = _setting(
         10, "The model is made audible after every so many epochs, and at the end.", unit="epochs", low=1, high=100_000
+    )
+    preview_minutes: float = _setting(
+        1.0, "Least time between two previews during the run.", unit="minutes", low=0.0, high=1440.0
     )
     preview_recordings: int = _setting(
         2, "Validation recordings written beside their reconstructions in a preview.", unit="recordings", low=0, high=32

@@ -125,7 +125,7 @@ def train(
         origin=origin,
         stepper=Stepper(state, config),
         checkpoints=Checkpoints(checkpoints, config, state.progress),
-        previews=Previews(previews, corpus, config),
+        previews=Previews(previews, corpus, config, state.progress),
         report=report,
         orders=orders,
         started=time.monotonic() - state.progress.seconds,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ from distill_engine.names import name_from
 from distill_engine.run_folder import make_inside
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader
+from distill_engine.training.state import Progress
 
 LEAST_SECONDS = 0.5
 """What is left of a recording behind its silence must be this long to be worth hearing."""
@@ -64,17 +66,20 @@ class Reference:
 class Previews:
     """A run's previews: when the next is due, and making one."""
 
-    def __init__(self, folder: Path, corpus: PreparedCorpus, config: TrainingConfig) -> None:
+    def __init__(self, folder: Path, corpus: PreparedCorpus, config: TrainingConfig, progress: Progress) -> None:
         """Read the recordings at once: hours later they may have been moved."""
         self._folder = folder
         self._normalisation = corpus.normalisation
         self._config = config
         self._references = _references(corpus, config)
         self._pieces = _own_pieces(corpus, config)
+        self._made_epoch = progress.epoch
+        self._made_at = -math.inf
 
     def due(self, epoch: int) -> bool:
         """Tell whether to make one after `epoch` finished epochs."""
-        return epoch % self._config.preview_interval == 0
+        enough = epoch - self._made_epoch >= self._config.preview_interval
+        return enough and time.monotonic() - self._made_at >= 60 * self._config.preview_minutes
 
     def make(
         self, model: ConvVAE, *, step: int, epoch: int, best: bool, should_stop: Callable[[], bool]
@@ -99,6 +104,7 @@ class Previews:
                 shutil.rmtree(folder, ignore_errors=True)
                 return None
             samples.append(self._sample(model, cloud, folder, number))
+        self._made_epoch, self._made_at = epoch, time.monotonic()
         return PreviewSaved(
             step=step,
             epoch=epoch,

@@ -16,6 +16,7 @@ from distill_engine.models.vae import ConvVAE
 from distill_engine.training.config import LossConfig, TrainingConfig
 from distill_engine.training.latent_use import LatentUse
 from distill_engine.training.muon import Muon
+from distill_engine.training.step import memory_format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +167,7 @@ def fresh_state(
     model = ConvVAE(config.latent_dim, spectrogram.n_mels, spectrogram.time_frames, config.regularization.dropout)
     if weights is not None:
         model.load_state_dict(weights)
-    model.to(device)
+    model.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
     optimizer = Muon(
         model.parameters(),
         lr=config.learning_rate,

@@ -71,6 +71,7 @@ class Stepper:
         self._state = state
         self._config = config
         self._device = torch.device(config.device)
+        self._format = memory_format(config)
         self._captured: dict[torch.Size, _Captured] = {}
 
     def take(self, batch: Tensor, step: int, rates: Rates) -> Tensor:
@@ -108,6 +109,7 @@ class Stepper:
     def _gradients(self, batch: Tensor, kl: float | Tensor) -> Tensor:
         """Leave the clipped gradients with the weights; return the row."""
         state, config = self._state, self._config
+        batch = batch.contiguous(memory_format=self._format)
         state.optimizer.zero_grad(set_to_none=True)
         with autocast(config, self._device):
             recon, mu, logvar = state.model(batch)
@@ -172,6 +174,11 @@ class _Captured:
 def is_taken(row: Tensor) -> Tensor:
     """Return whether a step of this row changes the weights, as a tensor [] of the same device."""
     return row[[0, -1]].isfinite().all()
+
+
+def memory_format(config: TrainingConfig) -> torch.memory_format:
+    """Return how batches and kernels lie in memory."""
+    return torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:

@@ -24,6 +24,7 @@ from distill_engine.models.vae import ConvVAE
 from distill_engine.sliders import beyond_safe
 from distill_engine.training.config import ComplexSpectrogramConfig
 from distill_engine.training.preview import Previews
+from distill_engine.training.state import Progress
 from tests.engine.recordings import sound
 from tests.engine.runs import SmallRun, small_config, write_dataset
 from tests.engine.steered import steered_model
@@ -206,7 +207,7 @@ def test_what_a_young_model_makes_too_loud_is_turned_down_and_told_as_loud_as_it
     model = ConvVAE(config.latent_dim, spectrogram.n_mels, spectrogram.time_frames).eval()
     with torch.no_grad():
         dict(model.decoder.layers[-1].named_parameters())["bias"][0] = 12.0
-    preview = Previews(tmp_path / "previews", corpus, config).make(
+    preview = Previews(tmp_path / "previews", corpus, config, Progress()).make(
         model, step=1, epoch=1, best=False, should_stop=lambda: False
     )
     assert preview is not None

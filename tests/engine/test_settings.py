@@ -16,7 +16,7 @@ import torch
 from distill_engine.errors import ConfigError
 from distill_engine.events import CheckpointSaved, EpochDone, PreviewSaved
 from distill_engine.training.config import TrainingConfig, Value, declarations, replaced
-from distill_engine.training.hardware import decided
+from distill_engine.training.hardware import found_device
 from distill_engine.training.loop import Outcome
 from tests.engine.runs import SMALL, SmallRun, write_dataset
 
@@ -67,11 +67,15 @@ EFFECTS = {
     "latent_dim": Effect(value=7),
     "seed": Effect(value=1),
     "precision": Effect(value="bf16"),
+    "memory_format": Effect(value="channels_last"),
     "val_fraction": Effect(value=0.0),
     "checkpoint_interval": Effect(value=2, seen=lambda seen: seen.checkpoints_saved, beside=EVERY_EPOCH),
     "checkpoint_minutes": Effect(value=60.0, seen=lambda seen: seen.checkpoints_saved, beside=EVERY_EPOCH),
     "checkpoint_keep": Effect(value=3, seen=lambda seen: seen.checkpoints_kept, beside=EVERY_EPOCH),
     "preview_interval": Effect(value=1, seen=lambda seen: seen.previews, beside={"max_epochs": 2, **PREVIEW}),
+    "preview_minutes": Effect(
+        value=60.0, seen=lambda seen: seen.previews, beside={"max_epochs": 3, "preview_interval": 1, **PREVIEW}
+    ),
     "preview_recordings": Effect(value=0, seen=lambda seen: seen.preview_recordings, beside=PREVIEW),
     "preview_samples": Effect(value=2, seen=lambda seen: seen.preview_samples, beside=PREVIEW),
     "preview_seconds": Effect(value=0.75, seen=lambda seen: seen.preview_frames, beside=PREVIEW),
@@ -168,7 +172,7 @@ def test_a_setting_has_its_effect(runs: Runs, key: str) -> None:
 @pytest.mark.parametrize("key", REFUSED)
 def test_a_setting_that_cannot_be_had_is_refused(key: str) -> None:
     with pytest.raises(ConfigError, match=key):
-        decided(replaced(TrainingConfig(), {key: REFUSED[key]}))
+        found_device(replaced(TrainingConfig(), {key: REFUSED[key]}).device)
 
 
 def test_the_same_settings_give_the_same_weights(runs: Runs, tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""How fast steps are on this machine's CPU, in each of the ways there are: measured once, and kept.
+
+Which is the fastest of fp32 and bf16, and of how maps lie in memory, differs from one processor to the next and with
+torch's version, so it is tried: a few steps of each way, in turns, of which the quickest counts. What came of it lies
+beside the spectrogram cache, under a name made of all that it depends on; it may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import torch
+from msgspec import Struct
+
+from distill_engine import atomic
+from distill_engine.training.config import TrainingConfig, replaced
+from distill_engine.training.state import fresh_state
+from distill_engine.training.step import Rates, Stepper
+from distill_engine.versions import versions
+
+FOLDER = "speeds"
+_ROUNDS = 3
+_MOST_PIECES = 32
+_RATES = Rates(learning=1e-3, kl=1e-3)
+
+
+class Speed(Struct, frozen=True, kw_only=True):
+    """How many pieces a second steps take in one way."""
+
+    precision: str
+    memory_format: str
+    pieces_per_second: float
+
+
+def measured(config: TrainingConfig, cache: Path) -> list[Speed]:
+    """Return the speed of each way that `config` leaves open, for a CPU; measured now, or here before.
+
+    It takes about a second a way the first time. What can't be kept is measured again the next time.
+    """
+    ways = _ways(config)
+    path = cache / FOLDER / f"{_key(config, ways)}.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Speed])
+    except (OSError, msgspec.DecodeError):
+        pass
+    speeds = _measured_now(config, ways)
+    with contextlib.suppress(OSError):
+        atomic.write_bytes(path, msgspec.json.encode(speeds))
+    return speeds
+
+
+def fastest(speeds: list[Speed]) -> Speed:
+    """Return the fastest of them."""
+    return max(speeds, key=lambda speed: speed.pieces_per_second)
+
+
+def has_native_bf16() -> bool:
+    """Tell whether this processor has bf16 arithmetic; where it is emulated it is many times slower."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def _ways(config: TrainingConfig) -> list[Mapping[str, str]]:
+    bf16 = ("bf16",) if has_native_bf16() else ()
+    precisions = ("fp32", *bf16) if config.precision == "auto" else (config.precision,)
+    formats = ("contiguous", "channels_last") if config.memory_format == "auto" else (config.memory_format,)
+    return [{"precision": one, "memory_format": other} for one in precisions for other in formats]
+
+
+def _measured_now(config: TrainingConfig, ways: list[Mapping[str, str]]) -> list[Speed]:
+    size, spectrogram = min(config.batch_size, _MOST_PIECES), config.complex_spectrogram
+    random = torch.Generator().manual_seed(0)
+    batch = torch.rand(size, 2, spectrogram.n_mels, spectrogram.time_frames, generator=random)
+    steppers = [_stepper(replaced(config, {"device": "cpu", **way})) for way in ways]
+    seconds = [[_seconds(stepper, batch, number) for stepper in steppers] for number in range(1 + _ROUNDS)]
+    best = [min(of_way) for of_way in zip(*seconds[1:], strict=True)]
+    return [
+        Speed(precision=way["precision"], memory_format=way["memory_format"], pieces_per_second=size / least)
+        for way, least in zip(ways, best, strict=True)
+    ]
+
+
+def _stepper(config: TrainingConfig) -> Stepper:
+    return Stepper(fresh_state(config, torch.device("cpu")), config)
+
+
+def _seconds(stepper: Stepper, batch: torch.Tensor, number: int) -> float:
+    start = time.perf_counter()
+    stepper.take(batch, number + 1, _RATES)
+    return time.perf_counter() - start
+
+
+def _key(config: TrainingConfig, ways: list[Mapping[str, str]]) -> str:
+    spectrogram = config.complex_spectrogram
+    told = (
+        _processor(),
+        torch.get_num_threads(),
+        sorted(versions().items()),
+        min(config.batch_size, _MOST_PIECES),
+        (spectrogram.n_mels, spectrogram.time_frames, config.latent_dim),
+        [sorted(way.items()) for way in ways],
+    )
+    return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
+
+
+def _processor() -> str:
+    """Return what the system calls the processor; Linux alone tells its model."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = sorted({line.partition(":")[2].strip() for line in lines if line.startswith("model name")})
+    return ", ".join(models) or platform.processor() or platform.machine()
