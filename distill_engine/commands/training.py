@@ -138,9 +138,25 @@ def _planned(dataset: Path, wishes: Wishes) -> Plan:
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
-    from distill_engine.start import describe_plan, plan_data
+    import dataclasses
 
-    click.echo(json_module.dumps(plan_data(plan), indent=2) if as_json else describe_plan(plan))
+    from distill_engine import home
+    from distill_engine.start import describe_plan, plan_data
+    from distill_engine.training.forecast import forecast
+    from distill_engine.words import duration
+
+    say("taking a few steps to see how fast this machine is")
+    takes = forecast(plan.config, plan.estimate, plan.scan, home.cache_folder())
+    if as_json:
+        told = {**dataclasses.asdict(takes), "total": takes.total}
+        click.echo(json_module.dumps(plan_data(plan) | {"seconds": told}, indent=2))
+        return
+    sliders = f", {duration(takes.analysing)} to find its sliders" if takes.analysing else ""
+    click.echo(describe_plan(plan))
+    click.echo(
+        f"about {duration(takes.total)}: {duration(takes.preparing)} to prepare what isn't in the cache, "
+        f"{duration(takes.training)} to train{sliders}"
+    )
 
 
 def _check_device(config: TrainingConfig) -> None:

@@ -80,6 +80,7 @@ class Checkpoints:
         Raises:
             RunGoneError: the run's folder is gone.
         """
+        self._saved_epoch, self._saved_at = state.progress.epoch, time.monotonic()
         path = self._folder / f"step-{state.progress.step:08d}.safetensors"
         tensors = _tensors(state)
         info = CheckpointInfo(
@@ -90,7 +91,6 @@ class Checkpoints:
         atomic.write_bytes(path, safetensors.torch.save(tensors, metadata))
         load(path)
         self._let_go(path)
-        self._saved_epoch, self._saved_at = state.progress.epoch, time.monotonic()
         return path
 
     def _let_go(self, newest: Path) -> None:

@@ -142,10 +142,17 @@ def _checkpoint_bytes(config: TrainingConfig, parameters: int) -> int:
     return (config.checkpoint_keep + 1) * (tensors * parameters * _FLOAT_BYTES + _HEADER_BYTES)
 
 
+def previews_made(config: TrainingConfig, seconds: float = math.inf) -> float:
+    """Return about how many previews a run of so many seconds makes, the last one included."""
+    seconds = min(seconds, 60 * config.max_minutes or math.inf)
+    by_time = seconds / (60 * config.preview_minutes) if config.preview_minutes else math.inf
+    return min(config.max_epochs // config.preview_interval, by_time) + 1
+
+
 def _preview_bytes(config: TrainingConfig) -> int:
     """Recordings, their reconstructions and samples as float WAV, at each interval and at the end."""
     sounds = 2 * config.preview_recordings + config.preview_samples
-    previews = config.max_epochs // config.preview_interval + 1
+    previews = math.ceil(previews_made(config))
     sound_bytes = config.preview_seconds * config.complex_spectrogram.sample_rate * _FLOAT_BYTES
     return previews * sounds * math.ceil(sound_bytes)
 

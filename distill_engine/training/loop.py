@@ -37,6 +37,7 @@ from distill_engine.events import (
 )
 from distill_engine.models.losses import kl_weight, vae_losses
 from distill_engine.training import checkpoint
+from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
@@ -118,20 +119,28 @@ def train(
     if start.resume is not None:
         checkpoint.restore(state, start.resume)
         _warn_of_changed_corpus(start.resume, origin, report)
-    run = Run(
-        config=config,
-        training=training,
-        validation=validation,
-        origin=origin,
-        stepper=Stepper(state, config),
-        checkpoints=Checkpoints(checkpoints, config, state.progress),
-        previews=Previews(previews, corpus, config, state.progress),
-        report=report,
-        orders=orders,
-        started=time.monotonic() - state.progress.seconds,
-    )
-    ending, order = _train_until_end(state, run, checkpoints, start.weights)
-    return _finish(state, run, ending, order, old)
+    with Aside(beside=works_beside(config)) as aside:
+        run = Run(
+            config=config,
+            training=training,
+            validation=validation,
+            origin=origin,
+            stepper=Stepper(state, config),
+            checkpoints=Checkpoints(checkpoints, config, state.progress),
+            previews=Previews(previews, corpus, config, state.progress),
+            aside=aside,
+            report=report,
+            orders=orders,
+            started=time.monotonic() - state.progress.seconds,
+        )
+        ending, order = _train_until_end(state, run, checkpoints, start.weights)
+        aside.settle()
+        return _finish(state, run, ending, order, old)
+
+
+def works_beside(config: TrainingConfig) -> bool:
+    """Tell whether previews and checkpoints are made while steps go on."""
+    return config.device != "cpu"
 
 
 def prepare(
@@ -251,6 +260,7 @@ def _train_until_end(
         try:
             return _train_epochs(state, run)
         except DivergingError:
+            run.aside.settle()
             go_back(state, run, checkpoints, first)
 
 
@@ -297,9 +307,9 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
     if progress.epoch == run.config.max_epochs or run.time_is_up():
         return  # the end previews and saves
     if run.previews.due(progress.epoch):
-        run.preview(state)
+        run.aside.do(run.preview, state)
     if run.checkpoints.due(progress):
-        run.save(state)
+        run.aside.do(run.save, state)
 
 
 def _finish(

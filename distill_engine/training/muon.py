@@ -10,9 +10,10 @@ Rate and `taken` may be numbers or tensors on the device: nothing here is read b
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -43,12 +44,10 @@ class Muon(torch.optim.Optimizer):
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024 (kellerjordan.github.io).
     """
 
-    def __init__(
-        self, params: Iterable[Tensor], *, lr: Number, weight_decay: float = 0.0, products: torch.dtype = torch.float32
-    ) -> None:
-        """`products` is what matrices are multiplied in: bf16 is a quarter of fp32's time where it is native."""
+    def __init__(self, params: Iterable[Tensor], *, lr: Number, weight_decay: float = 0.0, bf16: bool = False) -> None:
+        """`bf16` lets a CPU that has such arithmetic use it for its products, in half of the time."""
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
-        self._products = products
+        self._bf16 = bf16
 
     @torch.no_grad()
     def step(self, closure: None = None, *, taken: Number = 1.0) -> None:  # type: ignore[override]
@@ -73,7 +72,9 @@ class Muon(torch.optim.Optimizer):
             momentum = state["momentum"]
             move_towards([momentum], [gradient], (1 - _MOMENTUM) * taken)
             updates.append(gradient.lerp(momentum, _MOMENTUM))
-        for parameter, direction in zip(parameters, orthogonal(updates, rate, self._products), strict=True):
+        with quicker_products(wanted=self._bf16):
+            directions = orthogonal(updates, rate)
+        for parameter, direction in zip(parameters, directions, strict=True):
             parameter.sub_(direction)
 
     def _step_others(self, parameters: Sequence[Tensor], rate: Number, taken: Number) -> None:
@@ -120,26 +121,43 @@ def _is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim > 1 and min(parameter.shape[:2]) >= _SMALLEST_SIDE
 
 
-def orthogonal(updates: Sequence[Tensor], scale: Number = 1.0, products: torch.dtype = torch.float32) -> list[Tensor]:
+def orthogonal(updates: Sequence[Tensor], scale: Number = 1.0) -> list[Tensor]:
     """Return the nearest semi-orthogonal matrix to each of `updates` [a, b, ...], about, with an RMS of 0.2 `scale`.
 
     The shorter of the first two sides becomes the matrix's rows and all else its columns. Each of Jordan's steps maps
     X to p(X X^T) X, so the steps are taken on the small X X^T alone, in fp32, and applied to X at the end, all at once.
-    The two large products are made in `products`. Matrices with as many rows share their steps.
+    Matrices with as many rows share their steps.
     """
     rows = [update.transpose(0, 1) if update.shape[0] > update.shape[1] else update for update in updates]
-    matrices = [one.flatten(1).to(products) for one in rows]
+    matrices = [one.flatten(1) for one in rows]
     alike = defaultdict(list)
     for number, matrix in enumerate(matrices):
         alike[len(matrix)].append(number)
     results = list(updates)
     for numbers in alike.values():
-        maps = _orthogonalising(torch.stack([matrices[number] @ matrices[number].T for number in numbers]).float())
+        maps = _orthogonalising(torch.stack([matrices[number] @ matrices[number].T for number in numbers]))
         for number, towards in zip(numbers, maps, strict=True):
             size = _ADAM_LIKE * math.sqrt(max(matrices[number].shape))
-            made = ((towards * (size * scale)).to(products) @ matrices[number]).view(rows[number].shape)
+            made = (towards * (size * scale) @ matrices[number]).view(rows[number].shape)
             results[number] = made.transpose(0, 1) if rows[number] is not updates[number] else made
     return results
+
+
+@contextlib.contextmanager
+def quicker_products(*, wanted: bool) -> Iterator[None]:
+    """Let a CPU make products of fp32 matrices by its bf16 arithmetic, in fp32's format; elsewhere this means nothing.
+
+    It loses some 1e-5 of their size. Matrices rounded to bf16 would not do: X X^T would then have negative eigenvalues,
+    which the steps blow up without bound, and what they make of small singular values would drown in the last product.
+    """
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = matmul.fp32_precision
+    if wanted:
+        matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
 
 
 def _orthogonalising(gram: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from distill_engine.training.state import TrainingState
 def follow_orders(state: TrainingState, run: Run) -> Stop | StopNow | None:
     """Do what waits to be done; return an order that ends the run."""
     while (order := run.orders.take()) is not None:
+        run.aside.settle()
         match order:
             case Stop() | StopNow():
                 return order

@@ -90,6 +90,7 @@ class Previews:
         sounds; after a yes what was written is removed, and None returned. Raises DistillError or OSError where a
         sound can't be written, RunGoneError where the run's folder is gone.
         """
+        self._made_epoch, self._made_at = epoch, time.monotonic()
         folder = self._folder / f"step-{step:08d}"
         heard: list[HeardRecording] = []
         samples: list[tuple[str, SoundLevel]] = []
@@ -104,7 +105,6 @@ class Previews:
                 shutil.rmtree(folder, ignore_errors=True)
                 return None
             samples.append(self._sample(model, cloud, folder, number))
-        self._made_epoch, self._made_at = epoch, time.monotonic()
         return PreviewSaved(
             step=step,
             epoch=epoch,

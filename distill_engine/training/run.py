@@ -17,6 +17,7 @@ from distill_engine.events import (
     PreviewSaved,
     WarningRaised,
 )
+from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader
@@ -62,6 +63,7 @@ class Run:
     stepper: Stepper
     checkpoints: Checkpoints
     previews: Previews
+    aside: Aside
     report: Report
     orders: Orders
     started: float

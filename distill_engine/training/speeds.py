@@ -1,4 +1,4 @@
-"""How fast steps are on this machine's CPU, in each of the ways there are: measured once, and kept.
+"""How fast steps are on this machine, on a CPU in each of the ways there are: measured once, and kept.
 
 Which is the fastest of fp32 and bf16, and of how maps lie in memory, differs from one processor to the next and with
 torch's version, so it is tried: a few steps of each way, in turns, of which the quickest counts. What came of it lies
@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,11 +39,21 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 def measured(config: TrainingConfig, cache: Path) -> list[Speed]:
-    """Return the speed of each way that `config` leaves open, for a CPU; measured now, or here before.
+    """Return the speed of each way that `config` leaves open, on a CPU; measured now, or here before.
 
     It takes about a second a way the first time. What can't be kept is measured again the next time.
     """
-    ways = _ways(config)
+    return _kept_or_measured(config, _ways(config), cache)
+
+
+def measured_one(config: TrainingConfig, cache: Path) -> Speed:
+    """Return the speed of a decided configuration, on a CPU or a GPU, likewise."""
+    way = {"precision": config.precision, "memory_format": config.memory_format}
+    (speed,) = _kept_or_measured(config, [way], cache)
+    return speed
+
+
+def _kept_or_measured(config: TrainingConfig, ways: Sequence[Mapping[str, str]], cache: Path) -> list[Speed]:
     path = cache / FOLDER / f"{_key(config, ways)}.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Speed])
@@ -73,11 +83,12 @@ def _ways(config: TrainingConfig) -> list[Mapping[str, str]]:
     return [{"precision": one, "memory_format": other} for one in precisions for other in formats]
 
 
-def _measured_now(config: TrainingConfig, ways: list[Mapping[str, str]]) -> list[Speed]:
+def _measured_now(config: TrainingConfig, ways: Sequence[Mapping[str, str]]) -> list[Speed]:
     size, spectrogram = min(config.batch_size, _MOST_PIECES), config.complex_spectrogram
     random = torch.Generator().manual_seed(0)
     batch = torch.rand(size, 2, spectrogram.n_mels, spectrogram.time_frames, generator=random)
-    steppers = [_stepper(replaced(config, {"device": "cpu", **way})) for way in ways]
+    batch = batch.to(config.device)
+    steppers = [_stepper(replaced(config, way)) for way in ways]
     seconds = [[_seconds(stepper, batch, number) for stepper in steppers] for number in range(1 + _ROUNDS)]
     best = [min(of_way) for of_way in zip(*seconds[1:], strict=True)]
     return [
@@ -87,19 +98,19 @@ def _measured_now(config: TrainingConfig, ways: list[Mapping[str, str]]) -> list
 
 
 def _stepper(config: TrainingConfig) -> Stepper:
-    return Stepper(fresh_state(config, torch.device("cpu")), config)
+    return Stepper(fresh_state(config, torch.device(config.device)), config)
 
 
 def _seconds(stepper: Stepper, batch: torch.Tensor, number: int) -> float:
     start = time.perf_counter()
-    stepper.take(batch, number + 1, _RATES)
+    stepper.take(batch, number + 1, _RATES).tolist()  # which waits for it
     return time.perf_counter() - start
 
 
-def _key(config: TrainingConfig, ways: list[Mapping[str, str]]) -> str:
+def _key(config: TrainingConfig, ways: Sequence[Mapping[str, str]]) -> str:
     spectrogram = config.complex_spectrogram
     told = (
-        _processor(),
+        torch.cuda.get_device_name(config.device) if config.device != "cpu" else _processor(),
         torch.get_num_threads(),
         sorted(versions().items()),
         min(config.batch_size, _MOST_PIECES),

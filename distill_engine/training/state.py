@@ -172,7 +172,7 @@ def fresh_state(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.regularization.weight_decay,
-        products=torch.bfloat16 if config.precision == "bf16" else torch.float32,
+        bf16=config.precision == "bf16",
     )
     state = TrainingState(model=model, optimizer=optimizer)
     if config.ema_decay:

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from distill_engine.errors import DivergedError, RunGoneError
+from distill_engine.errors import DistillError, DivergedError, RunGoneError
 from distill_engine.events import (
     CheckpointSaved,
     EpochDone,
@@ -21,8 +21,10 @@ from distill_engine.events import (
 )
 from distill_engine.models.vae import ConvVAE
 from distill_engine.training import checkpoint
+from distill_engine.training.aside import Aside
 from distill_engine.training.config import Value
 from distill_engine.training.loop import Outcome, Start
+from distill_engine.training.state import TrainingState, fresh_state
 from tests.engine.runs import SmallRun, small_config, write_dataset
 
 
@@ -78,6 +80,41 @@ def test_twenty_steps_at_once_and_seven_then_thirteen_give_the_same_bytes(
     assert_equal(weights(second.checkpoint), weights(whole.checkpoint))
     assert parted.reported(EpochDone)[-1].train_loss == run.reported(EpochDone)[-1].train_loss
     assert second.progress.best_epoch == whole.progress.best_epoch
+
+
+def test_previews_and_checkpoints_made_beside_the_steps_change_nothing_but_when_they_are_told(
+    run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(
+        max_epochs=4, checkpoint_interval=1, checkpoint_keep=9, ema_decay=0.9, preview_interval=1, preview_samples=1
+    )
+    at_once = run.train(config)
+    monkeypatch.setattr("distill_engine.training.loop.works_beside", lambda _config: True)  # as on a GPU
+    beside = SmallRun(folder=tmp_path / "beside", dataset=run.dataset)
+    outcome = beside.train(config)
+    saved, heard = ([one.step for one in made.reported(CheckpointSaved)] for made in (run, beside))
+    assert saved == heard
+    saved, heard = ([one.step for one in made.reported(PreviewSaved)] for made in (run, beside))
+    assert saved == heard
+    assert at_once.checkpoint is not None
+    assert outcome.checkpoint is not None
+    names = sorted(path.name for path in at_once.checkpoint.parent.iterdir())
+    assert len(names) == 4
+    assert names == sorted(path.name for path in outcome.checkpoint.parent.iterdir())
+    for name in names:
+        assert_equal(weights(outcome.checkpoint.parent / name), weights(at_once.checkpoint.parent / name))
+
+
+def test_what_goes_wrong_beside_is_raised_where_the_next_thing_is_asked_for_or_waited_for() -> None:
+    def fails(_state: TrainingState) -> None:
+        raise DistillError("the disk is full")
+
+    config = small_config()
+    with Aside(beside=True) as aside:
+        aside.do(fails, fresh_state(config, torch.device("cpu")))
+        with pytest.raises(DistillError, match="full"):
+            aside.settle()
+        aside.settle()
 
 
 def test_the_learning_rate_comes_down_though_time_ends_the_run(run: SmallRun) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from distill_engine.training.muon import Muon
+from distill_engine.training.muon import Muon, orthogonal, quicker_products
 
 
 def _parameter(*shape: int) -> nn.Parameter:
@@ -76,3 +76,16 @@ def _step(optimizer: Muon, parameters: list[nn.Parameter], seed: int) -> None:
     for parameter in parameters:
         parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
     optimizer.step()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(20, 960), (128, 2304)])
+def test_quicker_products_give_the_same_direction_also_of_a_matrix_that_hardly_has_some(
+    rows: int, columns: int
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    wide = torch.randn(rows, 3, generator=random) @ torch.randn(3, columns, generator=random)
+    update = wide + 1e-3 * torch.randn(rows, columns, generator=random)
+    (exact,) = orthogonal([update])
+    with quicker_products(wanted=True):
+        (quick,) = orthogonal([update])
+    assert torch.linalg.matrix_norm(quick - exact, 2) < 0.02 * torch.linalg.matrix_norm(exact, 2)
