@@ -18,6 +18,7 @@ from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, name_from
 from distill_engine.run_folder import RunFolder, RunInfo, RunLock
 from distill_engine.split import split_recordings
+from distill_engine.training.batch_fit import fitted
 from distill_engine.training.config import TrainingConfig, Value, declarations, get, replaced
 from distill_engine.training.config_file import apply_settings, load_config, save_config
 from distill_engine.training.estimate import Estimate, estimate
@@ -108,7 +109,7 @@ def plan_run(
     if not found.used:
         raise DatasetError(*_nothing_to_train_on(found))
     config = preset_config(wishes.preset, found.seconds, len(found.used))
-    config = _laid_over(config, wishes) if model is None else _laid_over_model(model, config, wishes)
+    config = fitted(_laid_over(config, wishes) if model is None else _laid_over_model(model, config, wishes))
     return Plan(
         scan=found,
         preset=wishes.preset,
@@ -120,6 +121,7 @@ def plan_run(
 
 def estimate_for(config: TrainingConfig, found: Scan) -> Estimate:
     """Return what a run with `config` takes on what was found, of which something must be usable."""
+    config = fitted(config)
     training, _ = split_recordings(found.used, config.seed, config.val_fraction)
     return estimate(config, found.seconds, len(found.used), [recording.seconds for recording in training])
 

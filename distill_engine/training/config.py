@@ -297,7 +297,11 @@ class TrainingConfig(_Part):
         high=100_000.0,
     )
     batch_size: int = _setting(
-        32, "Pieces of a second each that one step learns from.", unit="pieces", low=1, high=4096
+        32,
+        "Pieces of a second each that one step learns from; 0 takes what half of the free memory holds, 256 at most.",
+        unit="pieces",
+        low=0,
+        high=4096,
     )
     learning_rate: float = _setting(
         1e-3, "How far one step moves the weights, after the warm-up; halve it if the loss jumps.", low=1e-8, high=1.0

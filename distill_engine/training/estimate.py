@@ -35,6 +35,9 @@ class Estimate:
     steps: int
     """Steps in the whole run."""
 
+    pieces_learnt: int
+    """Pieces that all these steps learn from."""
+
     parameters: int
     """Weights of the model."""
 
@@ -70,6 +73,7 @@ def estimate(config: TrainingConfig, seconds: float, files: int, trained: Sequen
         training_pieces=pieces,
         steps_per_epoch=steps_per_epoch,
         steps=steps,
+        pieces_learnt=steps * config.batch_size,
         parameters=parameters,
         memory_bytes=_memory_bytes(config, parameters),
         cache_bytes=_cache_bytes(config, seconds, files),
@@ -160,8 +164,13 @@ def _preview_bytes(config: TrainingConfig) -> int:
 def _memory_bytes(config: TrainingConfig, parameters: int) -> int:
     """The program; weights, gradients, momentum, the best weights and the average; a batch on its way through."""
     tensors = 4 + (config.ema_decay > 0)
-    batch = config.batch_size * _activations(config.complex_spectrogram) * _KEPT_ACTIVATIONS
-    return _PROGRAM_BYTES + (tensors * parameters + batch) * _FLOAT_BYTES
+    batch = config.batch_size * bytes_of_a_piece(config)
+    return _PROGRAM_BYTES + tensors * parameters * _FLOAT_BYTES + batch
+
+
+def bytes_of_a_piece(config: TrainingConfig) -> int:
+    """Return what a step takes for each piece of its batch."""
+    return _activations(config.complex_spectrogram) * _KEPT_ACTIVATIONS * _FLOAT_BYTES
 
 
 def _activations(config: ComplexSpectrogramConfig) -> int:

@@ -60,7 +60,7 @@ def time_needed(config: api.TrainingConfig, takes: api.Estimate, speeds: Sequenc
     if not alike:
         return None
     earlier = next((one for one in alike if one.batch_size == config.batch_size), alike[0])
-    return TimeNeeded(seconds=takes.steps * config.batch_size / earlier.pieces_per_second, earlier=earlier)
+    return TimeNeeded(seconds=takes.pieces_learnt / earlier.pieces_per_second, earlier=earlier)
 
 
 def time_words(config: api.TrainingConfig, takes: api.Estimate, speeds: Sequence[KnownSpeed]) -> tuple[str, str]:

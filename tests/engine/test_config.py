@@ -317,7 +317,7 @@ def test_before_there_is_material_a_preset_is_what_it_asks_for_itself() -> None:
 def test_a_value_can_be_checked_alone_whatever_it_would_contradict() -> None:
     assert checked_value("complex_spectrogram.hop_length", 1024) == 1024
     assert type(checked_value("max_minutes", 3)) is float
-    for key, value in (("complex_spectrogram.hop_length", 1000), ("batch_size", 0), ("seed", True)):
+    for key, value in (("complex_spectrogram.hop_length", 1000), ("batch_size", -1), ("seed", True)):
         with pytest.raises(ConfigError) as raised:
             checked_value(key, value)
         assert raised.value.key == key

@@ -72,7 +72,7 @@ def test_a_mark_that_some_editors_put_first_is_no_part_of_a_key(path: Path) -> N
         ("seed = 2024-01-01\n", "seed must be a whole number, not a date", "0 to 4294967295"),
         ('seed = "1"\n', "seed must be a whole number, not '1'", "0 to 4294967295"),
         ("max_epochs = 1.5\n", "max_epochs must be a whole number, not 1.5", "1 to 100000 epochs"),
-        ("batch_size = true\n", "batch_size must be a whole number, not true", "1 to 4096 pieces"),
+        ("batch_size = true\n", "batch_size must be a whole number, not true", "0 to 4096 pieces"),
         ("learning_rate = nan\n", "learning_rate is nan, not a finite number", "1e-08 to 1"),
         ("[loss.kl]\nweight = -1\n", "loss.kl.weight is -1, below the least allowed, 0", "0 to 100"),
         ('precision = "FP32"\n', "precision is 'FP32', not auto, fp32 or bf16", "bf16 is often faster"),

@@ -74,7 +74,7 @@ def test_what_is_typed_counts_as_soon_as_it_is_allowed(form: Form) -> None:
         ("", "batch_size must be a whole number, not ''"),
         ("1.5", "batch_size must be a whole number, not '1.5'"),
         ("many", "batch_size must be a whole number, not 'many'"),
-        ("0", "batch_size is 0, below the least allowed, 1"),
+        ("-1", "batch_size is -1, below the least allowed, 0"),
         ("9999", "batch_size is 9999, above the greatest allowed, 4096"),
     ],
 )
@@ -86,7 +86,7 @@ def test_what_cant_be_a_value_stays_as_typed_with_a_complaint_and_keeps_the_run_
     assert field.text == text
     assert field.complaint is not None
     assert field.complaint.message == message
-    assert "1 to 4096 pieces" in field.complaint.hint
+    assert "0 to 4096 pieces" in field.complaint.hint
     assert field.differs
     assert edited.problem == field.complaint
     assert edited.config == form.config
@@ -94,7 +94,7 @@ def test_what_cant_be_a_value_stays_as_typed_with_a_complaint_and_keeps_the_run_
 
 
 def test_several_fields_have_a_complaint_each_and_the_first_of_the_form_is_told(form: Form) -> None:
-    edited = typed(form, seed="x", batch_size="0", max_minutes="5")
+    edited = typed(form, seed="x", batch_size="-1", max_minutes="5")
     assert set(edited.complaints) == {"seed", "batch_size"}
     assert edited.problem == edited.complaints["batch_size"]
     assert edited.config == replaced(form.base, {"max_minutes": 5.0})
@@ -254,7 +254,7 @@ def test_a_field_with_a_complaint_is_never_hidden(form: Form) -> None:
     ("key", "value", "up", "down"),
     [
         ("batch_size", "32", "64", "16"),
-        ("batch_size", "1", "2", "1"),
+        ("batch_size", "1", "2", "0"),
         ("latent_dim", "1024", "1024", "512"),
         ("learning_rate", "0.001", "0.002", "0.0005"),
         ("learning_rate", "0.0013", "0.002", "0.001"),
