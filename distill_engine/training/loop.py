@@ -45,6 +45,7 @@ from distill_engine.training.meter import StepMeter, waits_counted
 from distill_engine.training.old_recordings import OldRecordings, change_in_words, none_is_there, old_pieces
 from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
+from distill_engine.training.rank_start import together
 from distill_engine.training.readings import Readings
 from distill_engine.training.recovery import DivergingError, go_back, heed_skip
 from distill_engine.training.run import Orders, Report, Run, ShouldStop
@@ -108,6 +109,7 @@ def train(
     Raises:
         DatasetError: no recording leaves anything to train on.
         DivergedError: losses or gradients kept leaving the finite numbers.
+        RankLostError: one of several processes that train together is gone.
         StopRequestedError: it was stopped before training could begin.
     """
     normalisation = start.resume.normalisation if start.resume else start.normalisation
@@ -118,19 +120,21 @@ def train(
     if start.resume is not None:
         checkpoint.restore(state, start.resume)
         _warn_of_changed_corpus(start.resume, origin, report)
-    run = Run(
-        config=config,
-        training=training,
-        validation=validation,
-        origin=origin,
-        stepper=Stepper(state, config),
-        checkpoints=Checkpoints(checkpoints, config, state.progress),
-        previews=Previews(previews, corpus, config),
-        report=report,
-        orders=orders,
-        started=time.monotonic() - state.progress.seconds,
-    )
-    ending, order = _train_until_end(state, run, checkpoints, start.weights)
+    with together(corpus, config, orders.stop_asked) as ranks:
+        run = Run(
+            config=config,
+            training=training,
+            validation=validation,
+            origin=origin,
+            stepper=Stepper(state, config, ranks),
+            checkpoints=Checkpoints(checkpoints, config, state.progress),
+            previews=Previews(previews, corpus, config),
+            report=report,
+            orders=orders,
+            started=time.monotonic() - state.progress.seconds,
+        )
+        run.stepper.begin_anew()
+        ending, order = _train_until_end(state, run, checkpoints, start.weights)
     return _finish(state, run, ending, order, old)
 
 
