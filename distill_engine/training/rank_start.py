@@ -97,11 +97,11 @@ def together(corpus: PreparedCorpus, config: TrainingConfig, should_stop: Callab
         RankLostError: one of them ended.
         StopRequestedError: as `should_stop` asked.
     """
+    here = place()
+    _check_number(config, here)
     if config.num_processes == 1:
         yield ALONE
         return
-    here = place()
-    _check_number(config, here)
     task = Task(
         config=config,
         items=tuple(_item(one) for one in corpus.training),
@@ -301,7 +301,7 @@ def _check_number(config: TrainingConfig, here: Place | None) -> None:
             "a run goes on with as many as it began with",
             "num_processes",
         )
-    if here is None and config.device != "cpu":
+    if here is None and count > 1 and config.device != "cpu":
         first, there = int(config.device.partition(":")[2] or 0), torch.cuda.device_count()
         if first + count > there:
             raise ConfigError(

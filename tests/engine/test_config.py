@@ -147,10 +147,11 @@ def test_a_part_in_anothers_place_is_refused() -> None:
         LossConfig(kl=StftLossConfig())  # type: ignore[arg-type]
 
 
-def test_more_than_one_process_is_refused_with_the_reason() -> None:
-    error = refusal(num_processes=2)
-    assert error.message == "num_processes is 2, above the greatest allowed, 1"
-    assert "isn't there yet" in error.hint
+def test_a_batch_that_processes_cant_share_evenly_is_refused() -> None:
+    error = refusal(num_processes=3, batch_size=32)
+    assert error.message == "batch_size is 32, which 3 processes can't share evenly"
+    assert "a multiple of it" in error.hint
+    assert TrainingConfig(num_processes=3, batch_size=33).num_processes == 3
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])

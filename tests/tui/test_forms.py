@@ -277,7 +277,7 @@ def test_a_field_with_a_complaint_is_never_hidden(form: Form) -> None:
         ("precision", "auto", "fp32", "bf16"),
         ("device", "auto", "cpu", "cuda"),
         ("device", "cuda:3", "auto", "cuda"),
-        ("num_processes", "1", "1", "1"),
+        ("num_processes", "1", "2", "1"),
         (N_FFT, "2048", "4096", "1024"),
     ],
 )
