@@ -58,8 +58,6 @@ class Limits:
             return self.shape
         assert self.low is not None
         assert self.high is not None
-        if self.low == self.high:
-            return f"only {_shown(self.low)}{unit}"
         return f"{_shown(self.low)} to {_shown(self.high)}{unit}"
 
 

@@ -39,8 +39,9 @@ from distill_engine.training.ranks import ALONE, End, Ranks, Watch
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-ANSWER_SECONDS = 25.0
-"""Within a step every rank waits so long for the others at most: one whose machine is gone says nothing any more."""
+ANSWER_SECONDS = 120.0
+"""Within a step every rank waits so long for the others at most. One that was killed is told of at once, for its
+connections close; this is for one whose machine lost its power, or that hangs."""
 
 JOIN_SECONDS = 300.0
 """So long the others may take until they are ready: loading torch from a slow disk takes most of it."""
@@ -51,7 +52,6 @@ LEFT_ALONE = 75
 _FOREVER = datetime.timedelta(days=365)
 _POLL_SECONDS = 0.05
 _BLAME_SECONDS = 3.0
-_END_SECONDS = 10.0
 _TASK, _READY = "task", "ready"
 _RESUMES = "what was saved is kept, and resume goes on from there"
 
@@ -114,7 +114,6 @@ def together(corpus: PreparedCorpus, config: TrainingConfig, should_stop: Callab
             ranks = _gathered(others, task, should_stop)
             yield ranks
             ranks.tell(End())
-            others.await_end()
         finally:
             others.kill()
             leave()
@@ -190,11 +189,8 @@ class _Started:
             f"{who} of {self._count} is gone or doesn't answer", f"{_RESUMES}; its own output tells more"
         )
 
-    def await_end(self) -> None:
-        """Whatever started them sees to that."""
-
     def kill(self) -> None:
-        """The same."""
+        """Whatever started them sees to that."""
 
 
 class _Children:
@@ -233,12 +229,6 @@ class _Children:
         _log.error("%s", error)
         who = "rank 1" if self._count == 2 else f"one of the ranks 1 to {self._count - 1}"
         return RankLostError(f"{who} of {self._count} lives, but doesn't answer", _RESUMES)
-
-    def await_end(self) -> None:
-        deadline = time.monotonic() + _END_SECONDS
-        for process in self._processes.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
 
     def kill(self) -> None:
         for process in self._processes.values():

@@ -82,8 +82,9 @@ def test_a_number_may_lie_on_its_limits_and_not_beyond(entry: Declaration) -> No
     low, high = entry.limits.low, entry.limits.high
     assert low is not None
     assert high is not None
+    usual = TrainingConfig(batch_size=256)  # any number of processes can share it
     for bound in (low, high):
-        assert get(replaced(TrainingConfig(), {entry.key: entry.kind(bound)}), entry.key) == bound
+        assert get(replaced(usual, {entry.key: entry.kind(bound)}), entry.key) == bound
     for beyond, words in ((entry.kind(low - 1), "below the least allowed"), (entry.kind(high + 1), "above the great")):
         with pytest.raises(ConfigError) as raised:
             replaced(TrainingConfig(), {entry.key: beyond})
