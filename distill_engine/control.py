@@ -68,11 +68,14 @@ class Control:
 
     @contextlib.contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP as orders to stop now; a second one ends the process as it always does."""
+        """Take SIGINT, SIGTERM, SIGHUP and SIGUSR1 as orders to stop now; a second one ends the process as always.
+
+        SIGUSR1 is what schedulers of clusters announce the end of a job's time with.
+        """
         # What is ignored stays so: nohup means that a lost terminal ends nothing.
         kinds = [
             kind
-            for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
             if signal.getsignal(kind) is not signal.SIG_IGN
         ]
         before = {kind: signal.signal(kind, self._note_signal) for kind in kinds}

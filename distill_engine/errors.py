@@ -55,6 +55,10 @@ class DivergedError(DistillError):
     """Training left the finite numbers and didn't come back."""
 
 
+class RankLostError(DistillError):
+    """One of the processes that train together is gone, or doesn't answer."""
+
+
 class RunGoneError(DistillError):
     """A run's folder that was there is so no more."""
 

@@ -38,6 +38,7 @@ from distill_engine.events import (
     StopNow,
     WarningRaised,
 )
+from distill_engine.launched import place
 from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import LoadedModel, load_model, save_model_from_checkpoint
@@ -217,11 +218,12 @@ def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
     chosen = decided(config, home.cache_folder())
     if chosen != config:
         save_config(folder.config_file, chosen)
+    here = 1 if place() else chosen.num_processes  # those started elsewhere have their share of cores already
     settled = msgspec.structs.replace(
         info,
         device=chosen.device,
         precision=chosen.precision,
-        threads=info.threads or torch.get_num_threads(),
+        threads=info.threads or max(1, torch.get_num_threads() // here),
     )
     if settled != info:
         folder.write_info(settled)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ from distill_engine.words import shown
 
 if TYPE_CHECKING:
     from distill_engine.events import Event
+    from distill_engine.launched import Place
     from distill_engine.run_folder import RunFolder
     from distill_engine.start import Plan, Wishes
     from distill_engine.training.config import TrainingConfig
@@ -65,6 +66,10 @@ def train(
     from distill_engine.settings import load_settings
     from distill_engine.start import Wishes, new_run
 
+    if here := _started_together(detach):
+        if here.rank:
+            _follow(here, needed=not dry_run)
+        settings = (*settings, f"num_processes={here.count}")
     load_settings()  # a mistake in them is told now, not when the run ends
     if name is not None:
         checked_name(name)
@@ -88,6 +93,8 @@ def resume(name: str, settings: tuple[str, ...], detach: bool, as_json: bool) ->
     from distill_engine.settings import load_settings
     from distill_engine.start import prepare_to_resume
 
+    if (here := _started_together(detach)) and here.rank:
+        _follow(here)
     load_settings()
     folder = run_folder.find(name)
     if not settings and run_folder.lock_holder(folder) is not None:
@@ -157,6 +164,24 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         f"about {duration(takes.total)}: {duration(takes.preparing)} to prepare what isn't in the cache, "
         f"{duration(takes.training)} to train{sliders}"
     )
+
+
+def _started_together(detach: bool) -> Place | None:
+    """Return this process's place among those that torchrun started together, if it did."""
+    from distill_engine.errors import UsageError
+    from distill_engine.launched import place
+
+    here = place()
+    if here is not None and detach:
+        raise UsageError("--detach can't be used where several processes were started together", "leave it out")
+    return here
+
+
+def _follow(here: Place, *, needed: bool = True) -> NoReturn:
+    """Be a rank other than 0, which takes part in training and does nothing else."""
+    from distill_engine.training.follower import follow
+
+    sys.exit(follow(here) if needed else 0)
 
 
 def _check_device(config: TrainingConfig) -> None:

@@ -6,6 +6,7 @@ at zero, so a mean over bands and frames is a mean level; linear magnitudes woul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
     from distill_engine.training.config import KlLossConfig, LossConfig
 
 Number = TypeVar("Number", float, Tensor)
+Across = Callable[[Tensor], Tensor]
+"""Makes a mean over some samples one over all of them, where others lie in other processes."""
 
 _LEAST_MEAN_WEIGHT = 1e-2
 _WEIGHT_OF_LOUD, _LOUD = 2.0, 2.0
 """What a magnitude of 1, the corpus's RMS above the floor, weighs more than silence, and where that ends."""
 
 _LEAST_LEVEL = 0.1
+
+
+def all_here(mean: Tensor) -> Tensor:
+    """Return a mean as it is: no other process has samples."""
+    return mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +49,24 @@ class Losses:
 
 
 def vae_losses(
-    recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, config: LossConfig, kl_weight: float | Tensor
+    recon: Tensor,
+    x: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    config: LossConfig,
+    kl_weight: float | Tensor,
+    across: Across = all_here,
 ) -> Losses:
     """Compare `recon` with `x`, normalised [B, 2, n_mels, time], and `mu`, `logvar` [B, latent_dim] with the prior.
 
-    `kl_weight` is this step's (see `kl_weight`); to judge a model, pass `config.kl.weight`.
+    `kl_weight` is this step's (see `kl_weight`); to judge a model, pass `config.kl.weight`. Every mean over samples
+    goes through `across`, so that the losses are those of all samples wherever they lie.
     """
     recon, x = recon.float(), x.float()
-    magnitude = magnitude_loss(recon[:, 0], x[:, 0])
-    frequency = frequency_loss(recon, x)
-    stft = stft_loss(recon[:, 0], x[:, 0], config.stft.resolutions)
-    kl = kl_per_dimension(mu, logvar).clamp_min(config.kl.free_bits).sum()
+    magnitude = magnitude_loss(recon[:, 0], x[:, 0], across)
+    frequency = frequency_loss(recon, x, across)
+    stft = across(stft_loss(recon[:, 0], x[:, 0], config.stft.resolutions))
+    kl = across(kl_per_dimension(mu, logvar)).clamp_min(config.kl.free_bits).sum()
     total = weighted(magnitude, frequency, stft, kl, config, kl_weight)
     return Losses(total=total, magnitude=magnitude, frequency=frequency, stft=stft, kl=kl)
 
@@ -69,24 +84,24 @@ def weighted(
     )
 
 
-def magnitude_loss(recon: Tensor, x: Tensor) -> Tensor:
+def magnitude_loss(recon: Tensor, x: Tensor, across: Across = all_here) -> Tensor:
     """Return the mean distance of magnitudes [B, n_mels, time], the loud ones counting up to five times the silent.
 
     Log-magnitudes alone would weigh what one hardly hears as much as what carries the sound.
     """
     weights = 1 + _WEIGHT_OF_LOUD * x.clamp(0.0, _LOUD)
-    return (weights * (recon - x).abs()).mean() / weights.mean()
+    return across((weights * (recon - x).abs()).mean()) / across(weights.mean())
 
 
-def frequency_loss(recon: Tensor, x: Tensor) -> Tensor:
+def frequency_loss(recon: Tensor, x: Tensor, across: Across = all_here) -> Tensor:
     """Return the mean distance of the second channels, each bin weighted by the true magnitude there.
 
     The weights' mean is 1 unless nearly all is silent; the mean they are divided by stays at 0.01 or above, so that
     silence weighs nothing instead of dividing by nothing.
     """
     weights = x[:, 0].clamp_min(0.0)
-    weights = weights / weights.mean().clamp_min(_LEAST_MEAN_WEIGHT)
-    return (weights * (recon[:, 1] - x[:, 1]).abs()).mean()
+    weights = weights / across(weights.mean()).clamp_min(_LEAST_MEAN_WEIGHT)
+    return across((weights * (recon[:, 1] - x[:, 1]).abs()).mean())
 
 
 def stft_loss(recon: Tensor, x: Tensor, resolutions: int) -> Tensor:

@@ -153,14 +153,16 @@ class ConvVAE(nn.Module):
         spectrogram: Tensor = self.decoder(z)
         return spectrogram[..., : self.n_mels, : self.time_frames]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return `recon` [as x], `mu` and `logvar` [B, latent_dim] of `x` [B, 2, n_mels, time], all fp32.
 
-        While training, the decoder gets mu + sigma * noise from torch's default generator; in evaluation it gets mu.
-        Raises ValueError as `encode` does.
+        While training, the decoder gets mu + sigma * noise; in evaluation it gets mu. The noise is `noise` [as mu], or
+        comes from torch's default generator. Raises ValueError as `encode` does.
         """
         mu, logvar = self.encode(x)
-        z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu) if self.training else mu
+        z = mu
+        if self.training:
+            z = mu + torch.exp(0.5 * logvar) * (torch.randn_like(mu) if noise is None else noise)
         recon: Tensor = self.decoder(z)
         return recon[..., : x.shape[-2], : x.shape[-1]], mu, logvar
 

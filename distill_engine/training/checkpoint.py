@@ -193,6 +193,19 @@ def restore(state: TrainingState, loaded: LoadedCheckpoint) -> None:
         state.best = {name: tensor.to(device, copy=True) for name, tensor in best.items()}
 
 
+def packed(state: TrainingState) -> bytes:
+    """Return weights and optimiser alone, as safetensors: what other ranks go on from."""
+    kept = {name: one for name, one in _tensors(state).items() if name.startswith(("model/", "optimizer/"))}
+    return safetensors.torch.save(kept)
+
+
+def unpack(state: TrainingState, content: bytes) -> None:
+    """Bring the weights and the optimiser of `state` to those that were packed."""
+    tensors = safetensors.torch.load(content)
+    state.model.load_state_dict(_under(tensors, "model/"))
+    _restore_optimizer(state, tensors)
+
+
 def _set_aside(path: Path) -> None:
     path.rename(path.with_name(f"{path.name}{REJECTED_SUFFIX}"))
 

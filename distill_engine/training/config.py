@@ -59,8 +59,6 @@ class Limits:
             return self.shape
         assert self.low is not None
         assert self.high is not None
-        if self.low == self.high:
-            return f"only {_shown(self.low)}{unit}"
         return f"{_shown(self.low)} to {_shown(self.high)}{unit}"
 
 
@@ -343,11 +341,9 @@ class TrainingConfig(_Part):
     )
     num_processes: int = _setting(
         1,
-        "Processes that train together.",
-        unit="process",
+        "Processes that train together and share each batch; each has a GPU of its own where the run is on GPUs.",
         low=1,
-        high=1,
-        reason="Training in several processes isn't there yet, so a run always uses one process and one device.",
+        high=256,
     )
     precision: Precision = _setting(  # noqa: RUF009
         "auto",
@@ -393,6 +389,16 @@ class TrainingConfig(_Part):
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     regularization: RegularizationConfig = field(default_factory=RegularizationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.batch_size % self.num_processes:
+            raise ConfigError(
+                f"batch_size is {self.batch_size}, which {self.num_processes} processes can't share evenly",
+                "batch_size is that of all of num_processes together: take a multiple of it",
+                "batch_size",
+                also=("num_processes",),
+            )
 
 
 def check(part: _Part) -> None:

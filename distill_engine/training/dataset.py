@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
+from distill_engine.audio.cache import CacheEntry, Runs
+from distill_engine.audio.preprocessing import PreparedCorpus
 from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.audio.waveform import SAMPLE_RATE, load_waveform
 from distill_engine.datasets import Recording, Scan
@@ -40,17 +42,35 @@ class Windows:
     starts: npt.NDArray[np.int64]
 
 
+class Item(Protocol):
+    """What a loader needs of a `PreparedItem`: its spectrogram, and the frames that windows may be drawn from."""
+
+    @property
+    def entry(self) -> CacheEntry:
+        """The spectrogram in the cache."""
+
+    @property
+    def runs(self) -> Runs:
+        """Stretches of frames, each of at least one window."""
+
+    @property
+    def usable_frames(self) -> int:
+        """How many frames the runs have."""
+
+
 class PieceLoader:
     """Batches of training or validation pieces; `epoch` may be called as often as one likes, in any order.
 
     A training epoch draws from each item about as many windows as its frames with sound hold pieces, spread over them
     evenly and at random; its last batch is filled with further windows, and `colouring` gives each another level and
     tone. Validation windows are the same each epoch, evenly spaced and in order, and the last batch may be smaller.
+
+    Of `ranks` processes each gets the rows of its `rank` out of every batch; together they have those that one would.
     """
 
     def __init__(
         self,
-        items: Sequence[PreparedItem],
+        items: Sequence[Item],
         normalisation: Normalisation,
         *,
         batch_size: int,
@@ -59,6 +79,8 @@ class PieceLoader:
         shuffle: bool,
         colouring: Colouring | None = None,
         device: str = "cpu",
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         if not items:
             raise ValueError("a loader needs at least one item")
@@ -68,6 +90,8 @@ class PieceLoader:
         self._seed = seed
         self._shuffle = shuffle
         self._colouring = colouring
+        self._rank = rank
+        self._share = batch_size // ranks
         self.batch_size = batch_size
         self.batches_per_epoch = math.ceil(self._places.pieces / batch_size)
         self.pieces_per_epoch = self.batches_per_epoch * batch_size if shuffle else self._places.pieces
@@ -75,13 +99,16 @@ class PieceLoader:
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Tensor]:
         """Yield the epoch's batches from number `first_batch` (from 0) on: [B, 2, n_mels, time_frames] float32.
 
+        B is `batch_size`, of several ranks this one's share of it.
+
         They lie on the loader's device, normalised and contiguous, and are their own: changing one changes no other and
         nothing on disk.
         """
-        windows, first = self.windows(epoch), first_batch * self.batch_size
+        windows = self.windows(epoch)
+        own = self._own(len(windows.items), first_batch * self.batch_size)
         draws = self._colouring.drawn(epoch, len(windows.items)) if self._colouring else None
-        coloured = draws[first:].to(self._store.device).split(self.batch_size) if draws is not None else None
-        cut = self._store.batches(windows.items[first:], windows.starts[first:], self.batch_size)
+        coloured = draws[own].to(self._store.device).split(self._share) if draws is not None else None
+        cut = self._store.batches(windows.items[own], windows.starts[own], self._share)
         for number, frames in enumerate(cut):
             # [B, time, 2, n_mels] in the store, so that a window is read in one go; the model wants time last.
             batch = self._normalisation.normalise(frames.permute(0, 2, 3, 1).float()).contiguous()
@@ -89,8 +116,14 @@ class PieceLoader:
                 batch = self._colouring.apply(batch, coloured[number], self._normalisation.magnitude_scale)
             yield batch
 
+    def _own(self, total: int, first: int) -> npt.NDArray[np.int64]:
+        """Return which of an epoch's `total` windows this rank has, from number `first` on."""
+        places = np.arange(first, total)
+        own: npt.NDArray[np.int64] = places[places % self.batch_size // self._share == self._rank]
+        return own
+
     def windows(self, epoch: int) -> Windows:
-        """Return all windows of an epoch, in order."""
+        """Return all windows of an epoch, in order and of all ranks."""
         if not self._shuffle:
             return self._places.even()
         random = np.random.default_rng(np.random.SeedSequence([_ORDER_STREAM, self._seed, epoch]))
@@ -100,7 +133,7 @@ class PieceLoader:
 class _Places:
     """All first frames that windows may have, of all items in one line, and how many windows each item gives."""
 
-    def __init__(self, items: Sequence[PreparedItem], time_frames: int) -> None:
+    def __init__(self, items: Sequence[Item], time_frames: int) -> None:
         runs = [(index, start, stop) for index, item in enumerate(items) for start, stop in item.runs]
         table = np.array(runs, dtype=np.int64)
         choices = table[:, 2] - table[:, 1] - time_frames + 1
@@ -140,29 +173,41 @@ def create_complex_data_loaders(
     prepared: PreparedCorpus, config: TrainingConfig
 ) -> tuple[PieceLoader, PieceLoader | None]:
     """Return the loaders for training and for validation; the second is None where nothing is kept for it."""
-    size, time_frames = config.batch_size, config.complex_spectrogram.time_frames
-    augmentation, device = config.augmentation, "cpu" if config.device == "auto" else config.device
-    training = PieceLoader(
-        prepared.training,
-        prepared.normalisation,
-        batch_size=size,
-        time_frames=time_frames,
-        seed=config.seed,
-        shuffle=True,
-        device=device,
-        colouring=Colouring(level_db=augmentation.level_db, tone_db=augmentation.tone_db, seed=config.seed),
-    )
+    training = training_loader(prepared.training, prepared.normalisation, config)
     if not prepared.validation:
         return training, None
     validation = PieceLoader(
         prepared.validation,
         prepared.normalisation,
-        batch_size=size,
-        time_frames=time_frames,
+        batch_size=config.batch_size,
+        time_frames=config.complex_spectrogram.time_frames,
         shuffle=False,
-        device=device,
+        device=_device(config),
     )
     return training, validation
+
+
+def training_loader(
+    items: Sequence[Item], normalisation: Normalisation, config: TrainingConfig, rank: int = 0
+) -> PieceLoader:
+    """Return the loader of the training pieces that are one rank's among those of `config.num_processes`."""
+    augmentation = config.augmentation
+    return PieceLoader(
+        items,
+        normalisation,
+        batch_size=config.batch_size,
+        time_frames=config.complex_spectrogram.time_frames,
+        seed=config.seed,
+        shuffle=True,
+        device=_device(config),
+        colouring=Colouring(level_db=augmentation.level_db, tone_db=augmentation.tone_db, seed=config.seed),
+        rank=rank,
+        ranks=config.num_processes,
+    )
+
+
+def _device(config: TrainingConfig) -> str:
+    return "cpu" if config.device == "auto" else config.device
 
 
 class AudioTrainingDataset(Dataset[Tensor]):

@@ -39,6 +39,7 @@ from distill_engine.models.losses import kl_weight, vae_losses
 from distill_engine.training import checkpoint
 from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
+from distill_engine.training.computing import autocast
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
 from distill_engine.training.latent_use import LatentMeter, LatentUse
@@ -46,11 +47,12 @@ from distill_engine.training.meter import StepMeter, waits_counted
 from distill_engine.training.old_recordings import OldRecordings, change_in_words, none_is_there, old_pieces
 from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
+from distill_engine.training.rank_start import together
 from distill_engine.training.readings import Readings
 from distill_engine.training.recovery import DivergingError, go_back, heed_skip
 from distill_engine.training.run import Orders, Report, Run, ShouldStop
 from distill_engine.training.state import LossMeans, Progress, Sums, TrainingState, fresh_state
-from distill_engine.training.step import Rates, Stepper, StepResult, autocast, learning_rate
+from distill_engine.training.step import Rates, Stepper, StepResult, learning_rate
 from distill_engine.training.summary import Origin
 from distill_engine.words import encodable
 
@@ -109,6 +111,7 @@ def train(
     Raises:
         DatasetError: no recording leaves anything to train on.
         DivergedError: losses or gradients kept leaving the finite numbers.
+        RankLostError: one of several processes that train together is gone.
         StopRequestedError: it was stopped before training could begin.
     """
     normalisation = start.resume.normalisation if start.resume else start.normalisation
@@ -120,20 +123,22 @@ def train(
         checkpoint.restore(state, start.resume)
         _warn_of_changed_corpus(start.resume, origin, report)
     with Aside(beside=works_beside(config)) as aside:
-        run = Run(
-            config=config,
-            training=training,
-            validation=validation,
-            origin=origin,
-            stepper=Stepper(state, config),
-            checkpoints=Checkpoints(checkpoints, config, state.progress),
-            previews=Previews(previews, corpus, config, state.progress),
-            aside=aside,
-            report=report,
-            orders=orders,
-            started=time.monotonic() - state.progress.seconds,
-        )
-        ending, order = _train_until_end(state, run, checkpoints, start.weights)
+        with together(corpus, config, orders.stop_asked) as ranks:
+            run = Run(
+                config=config,
+                training=training,
+                validation=validation,
+                origin=origin,
+                stepper=Stepper(state, config, ranks),
+                checkpoints=Checkpoints(checkpoints, config, state.progress),
+                previews=Previews(previews, corpus, config, state.progress),
+                aside=aside,
+                report=report,
+                orders=orders,
+                started=time.monotonic() - state.progress.seconds,
+            )
+            run.stepper.begin_anew()
+            ending, order = _train_until_end(state, run, checkpoints, start.weights)
         aside.settle()
         return _finish(state, run, ending, order, old)
 

@@ -41,7 +41,7 @@ def _pause(state: TrainingState, run: Run, order: Pause) -> Stop | StopNow | Non
     """Wait for an order to go on, with nothing on the GPU meanwhile; return one that ends the run instead."""
     progress = state.progress
     trained = run.seconds()
-    run.stepper.forget()
+    run.stepper.rest()
     state.move_to(torch.device("cpu"))
     run.report(RunPaused(step=progress.step, epoch=progress.epoch, reason=order.sender))
     run.orders.answer(order, "done", f"paused after step {progress.step:,}")

@@ -57,7 +57,7 @@ def go_back(state: TrainingState, run: Run, folder: Path, first: dict[str, torch
     state.model.load_state_dict(good.model.state_dict())
     state.optimizer.load_state_dict(good.optimizer.state_dict())
     state.ema = good.ema
-    run.stepper.forget()
+    run.stepper.begin_anew()
     progress.skipped_in_row, progress.rate_factor = 0, 0.5
     run.report(
         WarningRaised(

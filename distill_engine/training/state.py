@@ -13,10 +13,10 @@ from torch import Tensor
 
 from distill_engine.models.losses import weighted
 from distill_engine.models.vae import ConvVAE
+from distill_engine.training.computing import memory_format
 from distill_engine.training.config import LossConfig, TrainingConfig
 from distill_engine.training.latent_use import LatentUse
 from distill_engine.training.muon import Muon
-from distill_engine.training.step import memory_format
 
 
 @dataclass(frozen=True, kw_only=True)

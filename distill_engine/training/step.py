@@ -2,17 +2,20 @@
 
 All randomness of a step (the latent's noise, dropout) is drawn anew from seed and step. A step is thus a pure function
 of weights, batch and its number, and no generator's state outlives it: a resumed run needs none to go on bit for bit.
+Where several ranks share the batch (see `ranks`) each draws the noise of all of it and takes its own rows, so that
+every sample has the noise that it would have in one process. Dropout is then drawn by step and rank, and isn't what one
+process would draw.
 
 Nothing of a step is read back by it: what it came to is a row of numbers on the device, whether it was finite is
 decided there, and its rates come as numbers on the device. So on a GPU the whole of it, from the batch to the averaged
-weights, is captured once as a CUDA graph and launched at one go; the host never waits for it (see `readings`).
+weights, is captured once as a CUDA graph and launched at one go; the host never waits for it (see `readings`). With
+several ranks it is launched piece by piece: a graph with communication in it was never tried, for want of two GPUs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,8 +23,10 @@ import torch
 from torch import Tensor
 
 from distill_engine.models.losses import vae_losses
+from distill_engine.training.computing import autocast, memory_format
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.muon import move_towards
+from distill_engine.training.ranks import ALONE, Ranks, Rest, Step
 
 if TYPE_CHECKING:
     from distill_engine.training.state import TrainingState
@@ -67,9 +72,10 @@ FIGURES = 6
 class Stepper:
     """Takes the steps of a training state, eager or, on a GPU, as one graph captured for each shape of batch."""
 
-    def __init__(self, state: TrainingState, config: TrainingConfig) -> None:
+    def __init__(self, state: TrainingState, config: TrainingConfig, ranks: Ranks = ALONE) -> None:
         self._state = state
         self._config = config
+        self._ranks = ranks
         self._device = torch.device(config.device)
         self._format = memory_format(config)
         self._captured: dict[torch.Size, _Captured] = {}
@@ -78,27 +84,63 @@ class Stepper:
         """Take step number `step` on `batch` [B, 2, n_mels, time] of the device; return its row of `FIGURES`.
 
         Where loss or gradient aren't finite, weights, optimiser and average stay as they are. The row is the caller's.
+
+        Raises:
+            RankLostError: another rank is gone; weights, optimiser and average are as they were.
         """
+        progress = self._state.progress
+        self._ranks.tell(
+            Step(number=step, epoch=progress.epoch, batch=progress.batch, learning=rates.learning, kl=rates.kl)
+        )
         torch.manual_seed(step_seed(self._config.seed, step))
+        noise = self._shared_noise(len(batch), step)
         average = self._state.share_of_new_weights(self._config.ema_decay)
-        if self._device.type == "cuda":
-            return self._replayed(batch, rates, average)
-        return self._eager(batch, rates.learning, rates.kl, average)
+        if self._device.type == "cpu":
+            return self._eager(batch, rates.learning, rates.kl, average, noise)
+        if noise is not None:
+            return self.masked(batch, rates.learning, rates.kl, average, noise)
+        return self._replayed(batch, rates, average)
 
     def forget(self) -> None:
         """Let go of what was captured: the state has other tensors from now on, or its memory is needed."""
         self._captured.clear()
 
-    def _eager(self, batch: Tensor, learning: float, kl: float, average: float) -> Tensor:
+    def rest(self) -> None:
+        """Let go of what was captured, and let the other ranks free their GPUs until the next step."""
+        self.forget()
+        self._ranks.tell(Rest())
+
+    def begin_anew(self) -> None:
+        """Go on from another state: let go of what was captured, and let the other ranks have it too."""
+        self.forget()
+        self._ranks.send_state(self._state)
+
+    def _shared_noise(self, share: int, step: int) -> Tensor | None:
+        """Return this rank's rows [share, latent_dim] of the batch's noise; None for one that has all of it."""
+        ranks, config = self._ranks, self._config
+        if ranks.count == 1:
+            return None
+        noise = torch.randn(share * ranks.count, config.latent_dim, device=self._device)
+        torch.manual_seed(step_seed(step_seed(config.seed, step), ranks.number))  # of what dropout draws
+        return noise[share * ranks.number :][:share]
+
+    def _eager(self, batch: Tensor, learning: float, kl: float, average: float, noise: Tensor | None) -> Tensor:
         """Take a step where looking at a number costs nothing."""
-        row = self._gradients(batch, kl)
+        row = self._gradients(batch, kl, noise)
         if is_taken(row):
             self._apply(learning, average, 1.0)
         return row
 
-    def masked(self, batch: Tensor, learning: Tensor, kl: Tensor, average: Tensor) -> Tensor:
+    def masked(
+        self,
+        batch: Tensor,
+        learning: float | Tensor,
+        kl: float | Tensor,
+        average: float | Tensor,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """Take a step without looking at any number: one that isn't to be taken moves everything by nothing."""
-        row = self._gradients(batch, kl)
+        row = self._gradients(batch, kl, noise)
         taken = is_taken(row).float()
         for parameter in self._state.model.parameters():
             if parameter.grad is not None:
@@ -106,15 +148,16 @@ class Stepper:
         self._apply(learning, average, taken)
         return row
 
-    def _gradients(self, batch: Tensor, kl: float | Tensor) -> Tensor:
+    def _gradients(self, batch: Tensor, kl: float | Tensor, noise: Tensor | None) -> Tensor:
         """Leave the clipped gradients with the weights; return the row."""
         state, config = self._state, self._config
         batch = batch.contiguous(memory_format=self._format)
         state.optimizer.zero_grad(set_to_none=True)
         with autocast(config, self._device):
-            recon, mu, logvar = state.model(batch)
-        losses = vae_losses(recon, batch, mu, logvar, config.loss, kl)
+            recon, mu, logvar = state.model(batch, noise)
+        losses = vae_losses(recon, batch, mu, logvar, config.loss, kl, self._ranks.mean)
         losses.total.backward()
+        self._ranks.add_gradients(state.model.parameters())
         clip = config.regularization.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip)
         parts = (losses.total, losses.magnitude, losses.frequency, losses.stft, losses.kl, norm)
@@ -174,16 +217,6 @@ class _Captured:
 def is_taken(row: Tensor) -> Tensor:
     """Return whether a step of this row changes the weights, as a tensor [] of the same device."""
     return row[[0, -1]].isfinite().all()
-
-
-def memory_format(config: TrainingConfig) -> torch.memory_format:
-    """Return how batches and kernels lie in memory."""
-    return torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
-
-
-def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which the model computes in the precision that the run has."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -155,5 +155,4 @@ def _setting_field(form: Form, entry: api.Declaration) -> Field:
 def _why_fixed(form: Form, entry: api.Declaration) -> str:
     if form.model is not None and entry.key in form.dictated:
         return f"The model {api.shown(form.model.name)}, from which training goes on, has this value."
-    only = entry.limits.low is not None and entry.limits.low == entry.limits.high
-    return entry.limits.reason or "Nothing else is allowed." if only else ""
+    return ""

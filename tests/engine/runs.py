@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from distill_engine.datasets import scan
 from distill_engine.events import Answer, AnyCommand, Event, StopNow
+from distill_engine.models.vae import ConvVAE
 from distill_engine.training.config import TrainingConfig, Value, replaced
 from distill_engine.training.loop import Outcome, Start, train
 from tests.engine.recordings import good
@@ -50,6 +53,24 @@ def write_dataset(folder: Path, count: int = 3) -> Path:
     for number in range(count):
         good(folder / f"{number}.wav", seed=number, frames=80_000 + 8_000 * number)
     return folder
+
+
+class Faults:
+    """Makes the network's output NaN on the calls one names: a real model with a real fault in it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, faulty: range) -> None:
+        self.calls = 0
+        forward = ConvVAE.forward
+
+        def faulty_forward(model: ConvVAE, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+            recon, mu, logvar = forward(model, x, noise)
+            if model.training:
+                self.calls += 1
+                if self.calls in faulty:
+                    recon = recon * float("nan")
+            return recon, mu, logvar
+
+        monkeypatch.setattr(ConvVAE, "forward", faulty_forward)
 
 
 class StopAfter:

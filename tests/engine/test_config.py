@@ -82,8 +82,9 @@ def test_a_number_may_lie_on_its_limits_and_not_beyond(entry: Declaration) -> No
     low, high = entry.limits.low, entry.limits.high
     assert low is not None
     assert high is not None
+    usual = TrainingConfig(batch_size=256)  # any number of processes can share it
     for bound in (low, high):
-        assert get(replaced(TrainingConfig(), {entry.key: entry.kind(bound)}), entry.key) == bound
+        assert get(replaced(usual, {entry.key: entry.kind(bound)}), entry.key) == bound
     for beyond, words in ((entry.kind(low - 1), "below the least allowed"), (entry.kind(high + 1), "above the great")):
         with pytest.raises(ConfigError) as raised:
             replaced(TrainingConfig(), {entry.key: beyond})
@@ -147,10 +148,11 @@ def test_a_part_in_anothers_place_is_refused() -> None:
         LossConfig(kl=StftLossConfig())  # type: ignore[arg-type]
 
 
-def test_more_than_one_process_is_refused_with_the_reason() -> None:
-    error = refusal(num_processes=2)
-    assert error.message == "num_processes is 2, above the greatest allowed, 1"
-    assert "isn't there yet" in error.hint
+def test_a_batch_that_processes_cant_share_evenly_is_refused() -> None:
+    error = refusal(num_processes=3, batch_size=32)
+    assert error.message == "batch_size is 32, which 3 processes can't share evenly"
+    assert "a multiple of it" in error.hint
+    assert TrainingConfig(num_processes=3, batch_size=33).num_processes == 3
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])

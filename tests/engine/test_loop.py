@@ -19,13 +19,12 @@ from distill_engine.events import (
     StepDone,
     WarningRaised,
 )
-from distill_engine.models.vae import ConvVAE
 from distill_engine.training import checkpoint
 from distill_engine.training.aside import Aside
 from distill_engine.training.config import Value
 from distill_engine.training.loop import Outcome, Start
 from distill_engine.training.state import TrainingState, fresh_state
-from tests.engine.runs import SmallRun, small_config, write_dataset
+from tests.engine.runs import Faults, SmallRun, small_config, write_dataset
 
 
 @pytest.fixture
@@ -178,26 +177,8 @@ def test_a_run_ends_when_its_time_is_up_and_keeps_what_it_has(run: SmallRun) -> 
     assert outcome.progress.best_step > 0
 
 
-class _Faults:
-    """Makes the network's output NaN on the calls one names: a real model with a real fault in it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, faulty: range) -> None:
-        self.calls = 0
-        forward = ConvVAE.forward
-
-        def faulty_forward(model: ConvVAE, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            recon, mu, logvar = forward(model, x)
-            if model.training:
-                self.calls += 1
-                if self.calls in faulty:
-                    recon = recon * float("nan")
-            return recon, mu, logvar
-
-        monkeypatch.setattr(ConvVAE, "forward", faulty_forward)
-
-
 def test_one_bad_step_is_left_out_and_told(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    _Faults(monkeypatch, range(3, 4))
+    Faults(monkeypatch, range(3, 4))
     outcome = run.train(small_config())
     assert outcome.ending == "epochs"
     assert [event.kind for event in run.reported(WarningRaised)] == ["not-finite"]
@@ -206,7 +187,7 @@ def test_one_bad_step_is_left_out_and_told(run: SmallRun, monkeypatch: pytest.Mo
 
 
 def test_ten_bad_steps_in_a_row_halve_the_rate_once(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    _Faults(monkeypatch, range(5, 15))
+    Faults(monkeypatch, range(5, 15))
     outcome = run.train(small_config(max_epochs=6, learning_rate_schedule="constant"))
     assert outcome.ending == "epochs"
     assert outcome.progress.rate_factor == 0.5
@@ -217,7 +198,7 @@ def test_ten_bad_steps_in_a_row_halve_the_rate_once(run: SmallRun, monkeypatch: 
 def test_a_run_that_keeps_diverging_fails_and_keeps_its_last_good_checkpoint(
     run: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _Faults(monkeypatch, range(6, 1000))
+    Faults(monkeypatch, range(6, 1000))
     with pytest.raises(DivergedError):
         run.train(small_config(max_epochs=20, checkpoint_interval=1))
     kept = sorted((run.folder / "checkpoints").iterdir())
@@ -235,7 +216,7 @@ def test_a_resumed_run_says_that_its_recordings_have_changed(run: SmallRun) -> N
 def test_checkpoints_are_not_saved_while_steps_fail_so_the_last_one_is_good(
     run: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _Faults(monkeypatch, range(6, 16))
+    Faults(monkeypatch, range(6, 16))
     outcome = run.train(small_config(max_epochs=6, checkpoint_interval=1))
     saved = [event.step for event in run.reported(CheckpointSaved)]
     assert saved == [4, 16, 20, 24]
@@ -252,7 +233,7 @@ def test_going_back_before_the_first_checkpoint_returns_to_the_weights_given(
         for name, tensor in weights(taught.checkpoint).items()
         if name.startswith("model/")
     }
-    _Faults(monkeypatch, range(1, 11))
+    Faults(monkeypatch, range(1, 11))
     start = Start(weights=given, normalisation=checkpoint.load(taught.checkpoint).normalisation)
     monkeypatch.setattr("distill_engine.training.step.FINAL_RATE_FRACTION", 0.0)
     run.events.clear()
@@ -317,7 +298,7 @@ def test_the_closing_preview_and_the_description_are_of_the_best_weights(run: Sm
 
 
 def test_a_run_that_keeps_diverging_saves_its_best_weights_last(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    _Faults(monkeypatch, range(6, 1000))
+    Faults(monkeypatch, range(6, 1000))
     with pytest.raises(DivergedError):
         run.train(small_config(max_epochs=20))
     newest = checkpoint.newest_sound(run.folder / "checkpoints")
