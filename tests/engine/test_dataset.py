@@ -23,6 +23,7 @@ from distill_engine.training.dataset import (
     PieceLoader,
     create_complex_data_loaders,
     create_data_loaders,
+    training_loader,
 )
 from distill_engine.training.frame_stores import Mapped, Resident
 
@@ -102,6 +103,16 @@ def test_training_pieces_are_coloured_and_validation_ones_are_not(prepared: Prep
     assert coloured[1] is not None
     assert plain[1] is not None
     assert all(torch.equal(*pair) for pair in zip(coloured[1].epoch(0), plain[1].epoch(0), strict=True))
+
+
+def test_ranks_have_the_rows_of_the_batches_that_one_process_has(prepared: PreparedCorpus, loader: PieceLoader) -> None:
+    config = dataclasses.replace(_CONFIG, num_processes=4)
+    shares = [training_loader(prepared.training, prepared.normalisation, config, rank) for rank in range(4)]
+    whole = list(loader.epoch(1, first_batch=1))
+    assert len(whole) > 1
+    for batch, *rows in zip(whole, *(share.epoch(1, first_batch=1) for share in shares), strict=True):
+        assert [len(part) for part in rows] == [2, 2, 2, 2]
+        assert torch.equal(torch.cat(rows), batch)
 
 
 def test_an_epoch_starts_in_its_middle_with_the_same_batches(loader: PieceLoader) -> None:

@@ -56,6 +56,7 @@ def test_two_processes_learn_what_one_learns_and_go_back_when_it_does(tmp_path: 
         "batch_size": 8,
         "max_epochs": 40,
         "warmup_steps": 50,
+        "learning_rate": 2e-4,
         "augmentation__level_db": 6.0,
         "augmentation__tone_db": 6.0,
     }
