@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import torch
@@ -17,3 +20,21 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
 def memory_format(config: TrainingConfig) -> torch.memory_format:
     """Return how batches and kernels lie in memory."""
     return torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
+
+
+@contextlib.contextmanager
+def same_bits(config: TrainingConfig) -> Iterator[None]:
+    """Let a GPU give the same bits each time, where that is asked for; else let it choose the fastest kernels.
+
+    A CPU does so anyway, as long as it has the same number of threads.
+    """
+    if config.device == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.use_deterministic_algorithms(config.deterministic)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -355,6 +355,11 @@ class TrainingConfig(_Part):
         "How feature maps lie in memory, which changes nothing but the speed; auto takes what is quicker here.",
         choices=typing.get_args(MemoryFormat),
     )
+    deterministic: bool = _setting(
+        False,
+        "On a GPU, take only operations that give the same bits each time: a resumed run then equals one never "
+        "interrupted, and steps take longer. On a CPU it is always so.",
+    )
     val_fraction: float = _setting(
         0.1, "Share of the recordings kept aside to judge the model on; 0 trains on all.", low=0.0, high=0.5
     )

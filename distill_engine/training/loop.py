@@ -39,7 +39,7 @@ from distill_engine.models.losses import kl_weight, vae_losses
 from distill_engine.training import checkpoint
 from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
-from distill_engine.training.computing import autocast
+from distill_engine.training.computing import autocast, same_bits
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
 from distill_engine.training.latent_use import LatentMeter, LatentUse
@@ -122,14 +122,14 @@ def train(
     if start.resume is not None:
         checkpoint.restore(state, start.resume)
         _warn_of_changed_corpus(start.resume, origin, report)
-    with Aside(beside=works_beside(config)) as aside:
+    with same_bits(config), Aside(beside=works_beside(config)) as aside:
         with together(corpus, config, orders.stop_asked) as ranks:
             run = Run(
                 config=config,
                 training=training,
                 validation=validation,
                 origin=origin,
-                stepper=Stepper(state, config, ranks),
+                stepper=Stepper(state, config, ranks, functools.partial(_tell_of_parts, report)),
                 checkpoints=Checkpoints(checkpoints, config, state.progress),
                 previews=Previews(previews, corpus, config, state.progress),
                 aside=aside,
@@ -141,6 +141,17 @@ def train(
             ending, order = _train_until_end(state, run, checkpoints, start.weights)
         aside.settle()
         return _finish(state, run, ending, order, old)
+
+
+def _tell_of_parts(report: Report, parts: int) -> None:
+    report(
+        WarningRaised(
+            kind="memory",
+            message=f"the GPU's memory doesn't hold a batch: it goes through in {parts} parts from now on",
+            evidence="",
+            suggestion="training goes on, more slowly; a smaller batch_size needs less memory",
+        )
+    )
 
 
 def works_beside(config: TrainingConfig) -> bool:

@@ -15,7 +15,7 @@ several ranks it is launched piece by piece: a graph with communication in it wa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,12 +70,25 @@ FIGURES = 6
 
 
 class Stepper:
-    """Takes the steps of a training state, eager or, on a GPU, as one graph captured for each shape of batch."""
+    """Takes the steps of a training state, eager or, on a GPU, as one graph captured for each shape of batch.
 
-    def __init__(self, state: TrainingState, config: TrainingConfig, ranks: Ranks = ALONE) -> None:
+    A batch that a GPU's memory doesn't hold goes through in parts, twice as many each time, and their gradients add up.
+    The losses are then means over the parts', which differs a little from those of a batch at once.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        config: TrainingConfig,
+        ranks: Ranks = ALONE,
+        on_parts: Callable[[int], object] = lambda _parts: None,
+    ) -> None:
+        """`on_parts` is told in how many parts a batch goes from now on."""
         self._state = state
         self._config = config
         self._ranks = ranks
+        self._on_parts = on_parts
+        self._parts = 1
         self._device = torch.device(config.device)
         self._format = memory_format(config)
         self._captured: dict[torch.Size, _Captured] = {}
@@ -87,7 +100,22 @@ class Stepper:
 
         Raises:
             RankLostError: another rank is gone; weights, optimiser and average are as they were.
+            torch.OutOfMemoryError: there is no room for one piece, or for a rank's share of the batch.
         """
+        while True:
+            try:
+                return self._taken(batch, step, rates)
+            except torch.OutOfMemoryError:
+                if self._ranks.count > 1 or self._parts >= len(batch):
+                    raise
+                self._parts = min(2 * self._parts, len(batch))
+                self.forget()
+                self._state.optimizer.zero_grad(set_to_none=True)
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+            self._on_parts(self._parts)
+
+    def _taken(self, batch: Tensor, step: int, rates: Rates) -> Tensor:
         progress = self._state.progress
         self._ranks.tell(
             Step(number=step, epoch=progress.epoch, batch=progress.batch, learning=rates.learning, kl=rates.kl)
@@ -153,15 +181,21 @@ class Stepper:
         state, config = self._state, self._config
         batch = batch.contiguous(memory_format=self._format)
         state.optimizer.zero_grad(set_to_none=True)
-        with autocast(config, self._device):
-            recon, mu, logvar = state.model(batch, noise)
-        losses = vae_losses(recon, batch, mu, logvar, config.loss, kl, self._ranks.mean)
-        losses.total.backward()
+        rows = []
+        for part, own in zip(batch.tensor_split(self._parts), self._in_parts(noise), strict=True):
+            with autocast(config, self._device):
+                recon, mu, logvar = state.model(part, own)
+            losses = vae_losses(recon, part, mu, logvar, config.loss, kl, self._ranks.mean)
+            share = len(part) / len(batch)
+            (losses.total * share).backward()
+            rows.append(torch.cat((losses.total.detach()[None], losses.parts().detach())).float() * share)
         self._ranks.add_gradients(state.model.parameters())
         clip = config.regularization.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip)
-        parts = (losses.total, losses.magnitude, losses.frequency, losses.stft, losses.kl, norm)
-        return torch.stack([part.detach().float() for part in parts])
+        return torch.cat((torch.stack(rows).sum(0), norm.detach().float()[None]))
+
+    def _in_parts(self, noise: Tensor | None) -> Sequence[Tensor | None]:
+        return noise.tensor_split(self._parts) if noise is not None else [None] * self._parts
 
     @torch.no_grad()
     def _apply(self, learning: float | Tensor, average: float | Tensor, taken: float | Tensor) -> None:
@@ -216,7 +250,7 @@ class _Captured:
 
 def is_taken(row: Tensor) -> Tensor:
     """Return whether a step of this row changes the weights, as a tensor [] of the same device."""
-    return row[[0, -1]].isfinite().all()
+    return row[0].isfinite() & row[-1].isfinite()
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -19,6 +19,7 @@ from distill_engine.events import (
     StepDone,
     WarningRaised,
 )
+from distill_engine.models.vae import ConvVAE
 from distill_engine.training import checkpoint
 from distill_engine.training.aside import Aside
 from distill_engine.training.config import Value
@@ -310,3 +311,34 @@ def test_no_event_is_reported_after_a_stop_but_the_checkpoint(run: SmallRun) -> 
     seen: list[Event] = run.events
     run.train(small_config(), stop_after_steps=2)
     assert type(seen[-1]).__name__ == "CheckpointSaved"
+
+
+def test_a_batch_that_memory_does_not_hold_goes_through_in_parts_and_that_is_told(
+    run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(max_epochs=3, batch_size=7)
+    run.train(config)
+    forward = ConvVAE.forward
+
+    def with_little_memory(model: ConvVAE, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        if model.training and len(x) > 2:
+            raise torch.OutOfMemoryError
+        return forward(model, x, noise)
+
+    monkeypatch.setattr(ConvVAE, "forward", with_little_memory)
+    small = SmallRun(folder=tmp_path / "small", dataset=run.dataset)
+    small.train(config)
+    told = [warning.message for warning in small.reported(WarningRaised) if warning.kind == "memory"]
+    assert [message.partition(" in ")[2] for message in told] == ["2 parts from now on", "4 parts from now on"]
+    whole, parts = (made.reported(StepDone)[-1] for made in (run, small))
+    assert parts.step == whole.step
+    assert parts.loss == pytest.approx(whole.loss, rel=0.1)
+
+
+def test_where_not_one_piece_has_room_training_ends_with_that(run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(_model: ConvVAE, _x: Tensor, _noise: Tensor | None = None) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(ConvVAE, "forward", without_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        run.train(small_config(max_epochs=1, val_fraction=0.0))
