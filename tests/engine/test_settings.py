@@ -101,7 +101,7 @@ EFFECTS = {
     "loss.kl.ramp_fraction": Effect(value=1.0),
     "loss.kl.free_bits": Effect(value=10.0),
 }
-REFUSED: dict[str, Value] = {"num_processes": 2, "device": "cuda:999"}
+REFUSED: dict[str, Value] = {"num_processes": 3, "device": "cuda:999"}
 """What can't be had here, and is told instead of passed over."""
 
 
