@@ -399,8 +399,8 @@ class TrainingConfig(_Part):
         check(self)
         if self.batch_size % self.num_processes:
             raise ConfigError(
-                f"batch_size is {self.batch_size}, which {self.num_processes} processes can't share evenly",
-                "batch_size is that of all of num_processes together: take a multiple of it",
+                f"batch_size is {self.batch_size}, not a multiple of num_processes, {self.num_processes}",
+                "the processes share each batch evenly: change one of the two",
                 "batch_size",
                 also=("num_processes",),
             )

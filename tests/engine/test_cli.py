@@ -301,7 +301,7 @@ def test_what_cannot_be_trained_on_is_refused_and_starts_nothing(program: Progra
         (["--set=batch_size"], "--set batch_size names no value", "KEY=VALUE"),
         (["--set=batch_size=many"], "batch_size must be a whole number", "0 to 4096"),
         (["--set=batch_size=-1"], "batch_size is -1", "0 to 4096"),
-        (["--set=num_processes=3", "--set=batch_size=32"], "3 processes can't share evenly", "a multiple"),
+        (["--set=num_processes=3", "--set=batch_size=32"], "not a multiple of num_processes", "share"),
         (["--set=device=gpu"], "device is 'gpu'", "GPU"),
         (["--config=bad.toml"], "bad.toml, line 1", "KEY = VALUE"),
         (["--config=unknown.toml"], "unknown.toml: ", "max_epochs"),

@@ -150,8 +150,8 @@ def test_a_part_in_anothers_place_is_refused() -> None:
 
 def test_a_batch_that_processes_cant_share_evenly_is_refused() -> None:
     error = refusal(num_processes=3, batch_size=32)
-    assert error.message == "batch_size is 32, which 3 processes can't share evenly"
-    assert "a multiple of it" in error.hint
+    assert error.message == "batch_size is 32, not a multiple of num_processes, 3"
+    assert "share each batch evenly" in error.hint
     assert TrainingConfig(num_processes=3, batch_size=33).num_processes == 3
 
 

@@ -54,7 +54,7 @@ def followers(of: int) -> list[psutil.Process]:
 def test_two_processes_learn_what_one_learns_and_go_back_when_it_does(tmp_path: Path, dataset: Path) -> None:
     settings: dict[str, Value] = {
         "batch_size": 8,
-        "max_epochs": 40,
+        "max_epochs": 33,
         "warmup_steps": 50,
         "learning_rate": 2e-4,
         "augmentation__level_db": 6.0,
@@ -62,7 +62,7 @@ def test_two_processes_learn_what_one_learns_and_go_back_when_it_does(tmp_path: 
     }
     alone = told(tmp_path / "one", dataset, **settings)
     shared = told(tmp_path / "two", dataset, num_processes=2, **settings)
-    assert [one.step for one in alone] == [*range(1, 21), *range(31, 41)]
+    assert [one.step for one in alone] == [*range(1, 21), *range(31, 34)]
     assert [one.loss for one in shared] == pytest.approx([one.loss for one in alone], rel=1e-4)
     for part in ("magnitude", "frequency", "stft", "kl", "gradient_norm"):
         expected = [getattr(one, part) for one in alone[:10]]  # later ones show how fast roundings grow, as any would
