@@ -18,13 +18,17 @@ _SHARE = 0.5
 
 
 def fitted(config: TrainingConfig) -> TrainingConfig:
-    """Return `config` with a batch that fits in place of one left to the machine: a power of two, 256 at most."""
+    """Return `config` with a batch that fits in place of one left to the machine: a power of two, 256 at most.
+
+    Of several processes each has its share of the memory and of the batch, which is then a multiple of their number.
+    """
     if config.batch_size != LEFT_TO_THE_MACHINE:
         return config
     room, size = _SHARE * _free_bytes(config.device), MOST
     while size > 1 and size * bytes_of_a_piece(config) > room:
         size //= 2
-    return replaced(config, {"batch_size": size})
+    ranks = config.num_processes
+    return replaced(config, {"batch_size": max(1, size // ranks) * ranks})
 
 
 def _free_bytes(device: str) -> int:

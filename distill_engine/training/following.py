@@ -9,6 +9,7 @@ from torch import Tensor
 
 from distill_engine.errors import RankLostError
 from distill_engine.launched import Place
+from distill_engine.training.computing import same_bits
 from distill_engine.training.dataset import PieceLoader, training_loader
 from distill_engine.training.rank_start import join, read_task, say_ready, store_of
 from distill_engine.training.ranks import End, Rest, State, Step
@@ -39,6 +40,10 @@ class Following:
         Raises:
             RankLostError: rank 0 or another rank is gone.
         """
+        with same_bits(self._config):
+            self._obey()
+
+    def _obey(self) -> None:
         resting = False
         while not isinstance(word := self._ranks.hear(), End):
             if resting:

@@ -27,6 +27,10 @@ def test_one_left_to_the_machine_is_a_power_of_two_that_half_of_the_free_memory_
     assert size == 1 or size * bytes_of_a_piece(LEFT) < psutil.virtual_memory().total / 2
 
 
+def test_several_processes_can_share_it() -> None:
+    assert fitted(replaced(LEFT, {"num_processes": 3})).batch_size % 3 == 0
+
+
 def test_larger_pieces_leave_room_for_no_more_of_them() -> None:
     large = replaced(LEFT, {"complex_spectrogram.n_mels": 256, "complex_spectrogram.hop_length": 128})
     assert bytes_of_a_piece(large) > 4 * bytes_of_a_piece(LEFT)
