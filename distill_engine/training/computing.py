@@ -38,3 +38,9 @@ def same_bits(config: TrainingConfig) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def give_memory_back() -> None:
+    """Let others have the memory of a GPU that nothing lies in any more; it waits for the GPU."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

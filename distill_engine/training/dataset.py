@@ -96,6 +96,10 @@ class PieceLoader:
         self.batches_per_epoch = math.ceil(self._places.pieces / batch_size)
         self.pieces_per_epoch = self.batches_per_epoch * batch_size if shuffle else self._places.pieces
 
+    def rest(self) -> None:
+        """Have nothing on a GPU until the next epoch is asked for."""
+        self._store.rest()
+
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Tensor]:
         """Yield the epoch's batches from number `first_batch` (from 0) on: [B, 2, n_mels, time_frames] float32.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from distill_engine.errors import RankLostError
 from distill_engine.launched import Place
-from distill_engine.training.computing import same_bits
+from distill_engine.training.computing import give_memory_back, same_bits
 from distill_engine.training.dataset import PieceLoader, training_loader
 from distill_engine.training.rank_start import join, read_task, say_ready, store_of
 from distill_engine.training.ranks import End, Rest, State, Step
@@ -56,7 +56,9 @@ class Following:
                 case State():
                     self._ranks.receive_state(self._state, word)
                 case Rest():
+                    self._batches.rest()
                     self._state.move_to(torch.device("cpu"))
+                    give_memory_back()
                     resting = True
 
 
@@ -67,6 +69,11 @@ class _Batches:
         self._loader = loader
         self._next = (-1, -1)
         self._coming: Iterator[Tensor] = iter(())
+
+    def rest(self) -> None:
+        """Have nothing on a GPU until the next one is asked for."""
+        self._next, self._coming = (-1, -1), iter(())
+        self._loader.rest()
 
     def at(self, epoch: int, batch: int) -> Tensor:
         """Return a batch of an epoch, both counted from 0."""

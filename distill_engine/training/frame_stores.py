@@ -35,6 +35,9 @@ class FrameStore(Protocol):
     def batches(self, items: Numbers, starts: Numbers, size: int) -> Iterator[Tensor]:
         """Yield the windows of these items from these frames on, so many at a time: float16 [B, frames, 2, n_mels]."""
 
+    def rest(self) -> None:
+        """Have nothing in a GPU's memory until windows are asked for again."""
+
 
 class Mapped:
     """Files of the cache, mapped."""
@@ -52,6 +55,9 @@ class Mapped:
             chosen = windows[first : first + size]
             yield torch.stack([self._frames[item][start : start + self._length] for item, start in chosen])
 
+    def rest(self) -> None:
+        """Do nothing: the system takes what it needs."""
+
 
 class Resident:
     """All frames in one tensor on a device: windows are gathered there."""
@@ -68,9 +74,14 @@ class Resident:
 
     def batches(self, items: Numbers, starts: Numbers, size: int) -> Iterator[Tensor]:
         """Yield windows; the host sends where they begin once, for all of them."""
+        self._frames = self._frames.to(self.device)
         firsts = (self._firsts[torch.from_numpy(items)] + torch.from_numpy(starts)).to(self.device)
         for first in range(0, len(firsts), size):
             yield self._frames[firsts[first : first + size, None] + self._within]
+
+    def rest(self) -> None:
+        """Keep the frames in the machine's memory meanwhile."""
+        self._frames = self._frames.cpu()
 
 
 class SentAhead:
@@ -92,6 +103,9 @@ class SentAhead:
                 now.wait_stream(self._stream)
                 sent.record_stream(now)
                 yield sent
+
+    def rest(self) -> None:
+        """Do nothing: what was sent is gone when it was learnt from."""
 
     def _sent(self, cut: Iterator[Tensor]) -> Tensor | None:
         batch = next(cut, None)

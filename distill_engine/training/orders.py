@@ -18,6 +18,7 @@ from distill_engine.events import (
     StopNow,
     Unpause,
 )
+from distill_engine.training.computing import give_memory_back
 from distill_engine.training.run import Run, in_run
 from distill_engine.training.state import TrainingState
 
@@ -42,7 +43,11 @@ def _pause(state: TrainingState, run: Run, order: Pause) -> Stop | StopNow | Non
     progress = state.progress
     trained = run.seconds()
     run.stepper.rest()
+    for loader in (run.training, run.validation):
+        if loader is not None:
+            loader.rest()
     state.move_to(torch.device("cpu"))
+    give_memory_back()
     run.report(RunPaused(step=progress.step, epoch=progress.epoch, reason=order.sender))
     run.orders.answer(order, "done", f"paused after step {progress.step:,}")
     while True:
@@ -65,6 +70,7 @@ def _back_on_device(state: TrainingState, run: Run, order: Unpause) -> bool:
         state.move_to(torch.device(run.config.device))
     except torch.OutOfMemoryError:
         state.move_to(torch.device("cpu"))
+        give_memory_back()
         run.orders.answer(order, "refused", "the GPU has no room yet: the run stays paused")
         return False
     run.report(RunUnpaused(step=progress.step, epoch=progress.epoch))

@@ -132,13 +132,11 @@ class TrainingState:
             self.model.train()
 
     def move_to(self, device: torch.device) -> None:
-        """Bring everything to `device`, and give memory of a GPU back that was left."""
+        """Bring everything to `device`."""
         self.model.to(device)
         self.optimizer.load_state_dict(self.optimizer.state_dict())
         self.ema = {name: tensor.to(device) for name, tensor in self.ema.items()}
         self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
 
     def share_of_new_weights(self, decay: float) -> float:
         """Return how far the average moves towards the weights: `1 - decay`, early on more, to forget the beginning."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from distill_engine.models.losses import vae_losses
-from distill_engine.training.computing import autocast, memory_format
+from distill_engine.training.computing import autocast, give_memory_back, memory_format
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.muon import move_towards
 from distill_engine.training.ranks import ALONE, Ranks, Rest, Step
@@ -111,8 +111,7 @@ class Stepper:
                 self._parts = min(2 * self._parts, len(batch))
                 self.forget()
                 self._state.optimizer.zero_grad(set_to_none=True)
-            if torch.cuda.is_initialized():
-                torch.cuda.empty_cache()
+            give_memory_back()
             self._on_parts(self._parts)
 
     def _taken(self, batch: Tensor, step: int, rates: Rates) -> Tensor:

@@ -87,6 +87,9 @@ def test_windows_gathered_on_a_device_are_those_cut_from_the_files(
     assert len(mapped) == len(gathered) > 1
     assert all(torch.equal(one, other) for one, other in zip(mapped, gathered, strict=True))
     assert list(stores[1].batches(windows.items[:0], windows.starts[:0], 7)) == []
+    stores[1].rest()
+    rested = list(stores[1].batches(windows.items, windows.starts, 7))
+    assert all(torch.equal(one, other) for one, other in zip(mapped, rested, strict=True))
 
 
 def test_training_pieces_are_coloured_and_validation_ones_are_not(prepared: PreparedCorpus) -> None:
