@@ -70,7 +70,11 @@ _DRAWN_TO_SEE, _MOST_UNLIKE = 128, 0.9
 _LEVEL_MARGIN_DB = 6.0
 """How far beyond the corpus's softest and loudest pieces a slider may lead."""
 
-_SEED_OF_DRAWS, _SEED_OF_SWEEPS, _SEED_OF_CHECKS, _SEED_OF_PULLS, _SEED_OF_FRESH = 1, 2, 3, 4, 5
+_ENOUGH_NAMED = 4
+"""Fewer are worth as much listening again."""
+
+_SEED_OF_DRAWS, _SEED_OF_SWEEPS, _SEED_OF_CHECKS = 1, 2, 3
+_SEED_OF_PULLS, _SEED_OF_FRESH, _SEED_OF_MORE_PULLS = 4, 5, 6
 _BATCH = 64
 
 OnProgress = Callable[[int, int, str], None]
@@ -120,7 +124,7 @@ def analyse_model(
     spread = spread_of(latents, MOST_AXES)
     if not len(spread.steps):
         return LatentMap(mean=_rounded(spread.mean), rest=_shortened(spread.rest), axes=())
-    count.expect(2 * seeds * len(spread.steps) + _MOST_SWEPT * _SWEPT_SEEDS * _SWEPT_AT_MOST)
+    count.expect_more(_listening(spread, seeds))
     safety = _Safety.of(ear, spread, levels)
     named = _named(ear, spread, safety, seeds)
     steps = spread.turned(
@@ -162,9 +166,9 @@ class _Count:
         self._done = 0
         self._total = 0
 
-    def expect(self, sounds: int) -> None:
-        """Take in how many sounds there will be at most."""
-        self._total = sounds
+    def expect_more(self, sounds: int) -> None:
+        """Take in how many more sounds there will be at most."""
+        self._total = self._done + sounds
 
     def heed(self) -> None:
         """Raise StopRequestedError where the analysis is to end."""
@@ -292,9 +296,20 @@ def _named(ear: _Ear, spread: Spread, safety: _Safety, seeds: int) -> list[_Name
     """Return the directions that are worth a name, those that their measure follows best first.
 
     Measures are tried in turn, the surest first, each in what the directions named before leave free: so every one is
-    the best that is uncorrelated with those, and none is bent for the sake of a later one.
+    the best that is uncorrelated with those, and none is bent for the sake of a later one. Where few come of it, as
+    many sounds again are listened to, and directions found from all of them.
     """
-    rises = _rises(ear, spread, seeds)
+    rises = _rises(ear, spread, seeds, _SEED_OF_PULLS)
+    named = _named_by(rises, ear, spread, safety)
+    if len(named) < _ENOUGH_NAMED:
+        ear.count.expect_more(_listening(spread, seeds))
+        rises = torch.cat((rises, _rises(ear, spread, seeds, _SEED_OF_MORE_PULLS)), dim=1)
+        named = max(_named_by(rises, ear, spread, safety), named, key=len)
+    return sorted(named, key=lambda one: -one.correlation)
+
+
+def _named_by(rises: Tensor, ear: _Ear, spread: Spread, safety: _Safety) -> list[_Named]:
+    """Return the directions that are found from `rises` [len(MEASURES), seeds, k] and hold what they promise."""
     named: list[_Named] = []
     free = torch.eye(len(spread.steps), dtype=torch.float64)
     swept = 0
@@ -305,7 +320,12 @@ def _named(ear: _Ear, spread: Spread, safety: _Safety, seeds: int) -> list[_Name
         swept += 1
         named += _kept(ear, safety, spread, place, surest_direction(risen) @ free)
         free = _complement(torch.stack([one.towards for one in named])) if named else free
-    return sorted(named, key=lambda one: -one.correlation)
+    return named
+
+
+def _listening(spread: Spread, seeds: int) -> int:
+    """Return how many sounds are heard at most to find directions and to sweep them."""
+    return 2 * seeds * len(spread.steps) + _MOST_SWEPT * _SWEPT_SEEDS * _SWEPT_AT_MOST
 
 
 def _surest_first(rises: Tensor) -> list[int]:
@@ -323,13 +343,13 @@ def _complement(towards: Tensor) -> Tensor:
     return rest
 
 
-def _rises(ear: _Ear, spread: Spread, seeds: int) -> Tensor:
+def _rises(ear: _Ear, spread: Spread, seeds: int, seed: int) -> Tensor:
     """Return by how much each measure rises in each seed's sound along each step: [len(MEASURES), seeds, k].
 
     The same sound is heard a deviation up and one down. So what sounds have apart from one another, far more than what
     a step changes in any of them, isn't in it. Where a measure has no value, nothing rises.
     """
-    start, count = _starts(spread, seeds, _SEED_OF_PULLS), len(spread.steps)
+    start, count = _starts(spread, seeds, seed), len(spread.steps)
     moved = start[:, None, None] + torch.stack([spread.steps, -spread.steps], dim=1)[None, :, :, None]
     heard = ear.heard(moved.flatten(0, 2), "listening").view(seeds * count * 2, -1)
     scores = torch.stack([normal_scores(values) for values in heard.T]).view(-1, seeds, count, 2)

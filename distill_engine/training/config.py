@@ -53,7 +53,7 @@ class Limits:
         """What is allowed, as a person would say it: "1 to 4096 pieces", "auto, fp32 or bf16"."""
         unit = f" {self.unit}" if self.unit else ""
         if self.choices:
-            *others, last = (str(choice) for choice in self.choices)
+            *others, last = (str(one).lower() if isinstance(one, bool) else str(one) for one in self.choices)
             return f"{', '.join(others)} or {last}{unit}"
         if self.pattern:
             return self.shape
@@ -359,6 +359,7 @@ class TrainingConfig(_Part):
         False,
         "On a GPU, take only operations that give the same bits each time: a resumed run then equals one never "
         "interrupted, and steps take longer. On a CPU it is always so.",
+        choices=(False, True),
     )
     val_fraction: float = _setting(
         0.1, "Share of the recordings kept aside to judge the model on; 0 trains on all.", low=0.0, high=0.5
