@@ -281,7 +281,8 @@ def test_saving_leaves_nothing_beside_the_file_and_a_link_a_link(tmp_path: Path,
 def test_every_setting_survives_a_trip_through_text(path: Path) -> None:
     for entry in declarations().values():
         last = entry.limits.choices[-1] if entry.limits.choices else entry.limits.high
-        config = apply_settings(BASE, [f"{entry.key}={'cpu' if last is None else last}"])
+        shared = ["batch_size=4096"]  # which any number of processes that is asked for can share
+        config = apply_settings(BASE, [*shared, f"{entry.key}={'cpu' if last is None else last}"])
         save_config(path, config)
         assert load_config(path, ODD) == config
 
