@@ -206,7 +206,8 @@ def test_settings_that_a_model_to_go_on_from_contradicts_are_refused(trained: Tr
 
 def test_a_dry_run_tells_what_a_run_would_take_and_starts_nothing(program: Program, dataset: Path) -> None:
     result = program.run("train", dataset, "--dry-run", "--set=max_epochs=10")
-    assert (result.status, result.err) == (0, "")
+    assert (result.status, result.err) == (0, "taking a few steps to see how fast this machine is\n")
+    assert re.search(r"^about .*: .* to prepare what isn't in the cache, .* to train", result.out, re.M)
     for part in ("max_epochs = 10", "pieces", "steps", "of memory", "of disk", "augmentation.copies = "):
         assert part in result.out
     assert re.search(r"^about [\d,]+ pieces and \d+ steps an epoch, about [\d,]+ steps in 10 epochs$", result.out, re.M)
@@ -214,6 +215,7 @@ def test_a_dry_run_tells_what_a_run_would_take_and_starts_nothing(program: Progr
     assert plan["scan"]["used"] == 3
     assert {"training_pieces", "steps", "memory_bytes", "cache_bytes"} <= plan["estimate"].keys()
     assert plan["config"]["max_epochs"] > 0
+    assert plan["seconds"]["total"] > plan["seconds"]["training"] > 0
     assert not (program.home / "state").exists()
     assert not (program.home / "data").exists()
 
