@@ -294,7 +294,7 @@ def test_progress_names_every_spectrogram_in_turn(folder: Path) -> None:
 
 
 def test_a_stop_ends_within_a_recording_and_keeps_what_was_finished(folder: Path) -> None:
-    _write(folder / "9 long.wav", np.tile(_tone(1.0, 440), 40))
+    _write(folder / "9 long.wav", np.tile(_tone(1.0, 440), 200))
     spectrograms = folder.parent / "cache" / cache_files.SPECTROGRAMS
     asked_while_writing = 0
 
@@ -303,7 +303,7 @@ def test_a_stop_ends_within_a_recording_and_keeps_what_was_finished(folder: Path
         finished = len(list(spectrograms.glob("[0-9a-f]*")))
         writing = finished >= 7 and any(spectrograms.glob(f"{TEMPORARY_PREFIX}*"))
         asked_while_writing += writing
-        return asked_while_writing > 3
+        return asked_while_writing > 1
 
     with pytest.raises(StopRequestedError):
         preprocess_complex_spectrograms(
