@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from distill_engine.audio.io import write_recording
 from distill_engine.audio.preprocessing import PreparedCorpus, preprocess_complex_spectrograms
 from distill_engine.datasets import Scan, scan
 from distill_engine.figures import Figure
+from distill_engine.side_by_side import torch_threads
 from distill_engine.training.config import TrainingConfig, replaced
 
 RECORDINGS, SECONDS, RATE = 8, 60.0, 48_000
@@ -28,7 +28,7 @@ def preparing(scratch: Path) -> Iterator[Figure]:
     threads = torch.get_num_threads()
     plain, altered = _config(0), _config(2)
     corpus, seconds = _prepared(found, plain, scratch / "all")
-    with _threads(1):
+    with torch_threads(1):
         _, alone = _prepared(found, plain, scratch / "one")
     rate, of_one = _sound(corpus) / seconds, _sound(corpus) / alone
     yield Figure(group="preparing", name="recordings", value=rate, unit="s/s", baseline=of_one)
@@ -63,13 +63,3 @@ def _sound(corpus: PreparedCorpus) -> float:
     """Return how many seconds of sound a corpus holds."""
     hop = TrainingConfig().complex_spectrogram.hop_length
     return sum(item.entry.frames for item in corpus.training) * hop / RATE
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,7 +15,7 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,6 +34,7 @@ from distill_engine.audio.spectrogram import AUDIBLE_FLOOR, MAGNITUDE_FLOOR, Nor
 from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
 from distill_engine.datasets import Recording, Scan
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
+from distill_engine.side_by_side import one_thread_each
 from distill_engine.split import split_recordings
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
 from distill_engine.words import counted, encodable, shown
@@ -180,7 +181,7 @@ class _Work:
         for job in jobs:
             self._making[job.key]  # all of them are made here, by one thread
         items = []
-        with _one_thread_each() as pool:
+        with one_thread_each() as pool:
             try:
                 outcomes = [pool.submit(self._outcome, job) for job in jobs]
                 for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), start=1):
@@ -192,7 +193,6 @@ class _Work:
                     on_progress(done, len(jobs), job.recording.name)
             except BaseException:
                 self._ends.set()
-                pool.shutdown(cancel_futures=True)
                 raise
         return items
 
@@ -428,18 +428,6 @@ def _writing_to(cache: Path) -> Iterator[None]:
             f"the spectrogram cache can't be written to {shown(str(cache))}: {error.strerror or error}",
             "free some room there, or let DISTILL_HOME name a folder with more",
         ) from error
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
-    """Yield as many threads as torch has, each of which gets along without the others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, "preparing") as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _tapped(blocks: Iterable[Tensor], tap: Callable[[Tensor], None]) -> Iterator[Tensor]:

@@ -17,10 +17,8 @@ been fewer: the loudest of four pieces speaks for all, and where it can go no fu
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +36,7 @@ from distill_engine.models.latent_spread import (
 )
 from distill_engine.models.model_info import LatentAxis
 from distill_engine.models.persistence import LoadedModel
+from distill_engine.side_by_side import one_thread_each
 
 MOST_AXES = 16
 """Axes kept: they hold 85 % of the spread of a corpus of 24 recordings, and take a kilobyte each in the file."""
@@ -182,22 +181,6 @@ class _Count:
         self._on_progress(self._done, self._total, what)
 
 
-@contextlib.contextmanager
-def _listeners() -> Iterator[ThreadPoolExecutor]:
-    """Yield as many threads as torch has, each to hear a sound of its own: one sound has little that two could share.
-
-    And what a sound comes to doesn't depend on how many there are.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
-
-
 class _Ear:
     """A model's encoder and decoder, and its sound."""
 
@@ -223,7 +206,7 @@ class _Ear:
     def heard(self, latents: Tensor, what: str) -> Tensor:
         """Return the measures [n, len(MEASURES)] of sounds: latents [n, pieces, latent_dim], piece after piece."""
         measures = []
-        with _listeners() as pool:
+        with one_thread_each() as pool:  # one sound has little that two threads could share
             for heard in pool.map(self._measures, latents.float()):
                 self.count.one(what)
                 measures.append(heard)

@@ -39,21 +39,12 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 def measured(config: TrainingConfig, cache: Path) -> list[Speed]:
-    """Return the speed of each way that `config` leaves open, on a CPU; measured now, or here before.
+    """Return the speed of each way that `config` leaves open, one for a decided one; measured now, or here before.
 
-    It takes about a second a way the first time. What can't be kept is measured again the next time.
+    `config.device` is decided. It takes about a second a way the first time. What can't be kept is measured again the
+    next time.
     """
-    return _kept_or_measured(config, _ways(config), cache)
-
-
-def measured_one(config: TrainingConfig, cache: Path) -> Speed:
-    """Return the speed of a decided configuration, on a CPU or a GPU, likewise."""
-    way = {"precision": config.precision, "memory_format": config.memory_format}
-    (speed,) = _kept_or_measured(config, [way], cache)
-    return speed
-
-
-def _kept_or_measured(config: TrainingConfig, ways: Sequence[Mapping[str, str]], cache: Path) -> list[Speed]:
+    ways = _ways(config)
     path = cache / FOLDER / f"{_key(config, ways)}.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Speed])
