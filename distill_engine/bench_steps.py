@@ -26,12 +26,13 @@ from distill_engine.datasets import scan
 from distill_engine.demo_recordings import write_recordings
 from distill_engine.figures import Figure, in_turns, median_ratio
 from distill_engine.run_folder import EventLog, RunFolder
+from distill_engine.training.compiling import measured
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.dataset import PieceLoader
 from distill_engine.training.frame_stores import Mapped
 from distill_engine.training.loop import prepare, train_epoch
 from distill_engine.training.meter import StepMeter
-from distill_engine.training.speeds import has_native_bf16
+from distill_engine.training.speeds import MOST_PIECES, has_native_bf16
 from distill_engine.training.state import fresh_state
 from distill_engine.training.step import Rates, Stepper, StepResult
 
@@ -49,6 +50,7 @@ def steps(config: TrainingConfig, scratch: Path) -> Iterator[Figure]:
     corpus, loader = _material(config, scratch)
     for size in SIZES:
         yield from _by_way(config, loader, size)
+    yield from _compiled(config, scratch)
     yield from _loop(config, corpus, loader, scratch)
 
 
@@ -154,6 +156,23 @@ def _by_way(config: TrainingConfig, loader: PieceLoader, size: int) -> Iterator[
             unit="pieces/s",
             baseline=plain,
         )
+
+
+def _compiled(config: TrainingConfig, scratch: Path) -> Iterator[Figure]:
+    """Yield what compiling comes to; nothing where it can't be done."""
+    try:
+        found = measured(config, scratch / "cache")
+    except Exception:  # of whatever is amiss with the compiler
+        return
+    size = min(config.batch_size, MOST_PIECES)
+    yield Figure(
+        group="compiling",
+        name=f"batch {size}, compiled",
+        value=size / found.compiled,
+        unit="pieces/s",
+        baseline=size / found.plain,
+    )
+    yield Figure(group="compiling", name="at every start", value=found.warm_up, unit="s")
 
 
 def _loop(config: TrainingConfig, corpus: PreparedCorpus, loader: PieceLoader, scratch: Path) -> Iterator[Figure]:

@@ -199,7 +199,7 @@ def _refuse_what_is_fixed(config: TrainingConfig, changed: TrainingConfig) -> No
 
 
 def describe_plan(plan: Plan) -> str:
-    """Return a plan in words, several lines: what there is, what the preset came to, what it will take."""
+    """Return a plan in words, several lines: what there is, what the preset came to, its steps and memory."""
     takes, config = plan.estimate, plan.config
     usual = TrainingConfig()
     chosen = [key for key in declarations() if get(config, key) != get(usual, key)]
@@ -209,9 +209,7 @@ def describe_plan(plan: Plan) -> str:
         "",
         f"about {counted(takes.training_pieces, 'piece')} and {counted(takes.steps_per_epoch, 'step')} an epoch, "
         f"about {counted(takes.steps, 'step')} in {counted(config.max_epochs, 'epoch')}",
-        f"{size(takes.memory_bytes)} of memory, {takes.parameters:,} weights",
-        f"{size(takes.cache_bytes)} of disk for spectrograms, {size(takes.run_bytes)} for the run, "
-        f"{size(takes.model_bytes)} for the model",
+        f"about {size(takes.memory_bytes)} of memory, {takes.parameters:,} weights",
     ]
     return "\n".join(lines)
 

@@ -49,8 +49,10 @@ from distill_engine.sampling import sampled
 from distill_engine.slider_presets import steered_presets
 from distill_engine.training import checkpoint
 from distill_engine.training.checkpoint import LoadedCheckpoint
+from distill_engine.training.compiling import settled
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config, save_config
+from distill_engine.training.estimate import estimate
 from distill_engine.training.hardware import decided, gpu_uuids
 from distill_engine.training.loop import Outcome, Start, train
 from distill_engine.training.run import in_run
@@ -128,8 +130,10 @@ def _train(folder: RunFolder, control: Control, restarted: bool, report: Report)
         control.refuse_stale(answered_commands(folder))
     try:
         with sampled(report, gpu_uuids(config.device)):
+            found = _scan(Path(info.dataset), report, control.stop_asked)
+            config = _compiled_or_not(folder, config, found, report)
             outcome = train(
-                _scan(Path(info.dataset), report, control.stop_asked),
+                found,
                 config,
                 name=info.name,
                 model_id=info.id,
@@ -228,6 +232,24 @@ def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
     if settled != info:
         folder.write_info(settled)
     return settled, chosen
+
+
+def _compiled_or_not(folder: RunFolder, config: TrainingConfig, found: Scan, report: Report) -> TrainingConfig:
+    """Decide whether the network is compiled, and keep it; say why not where it was asked for."""
+    steps = estimate(config, found.seconds, len(found.used)).steps
+    chosen, reason = settled(config, steps, home.cache_folder())
+    if chosen != config:
+        save_config(folder.config_file, chosen)
+    if reason:
+        report(
+            WarningRaised(
+                kind="compile",
+                message="the network isn't compiled",
+                evidence=reason,
+                suggestion="training goes on as it does without; compile=off asks for that",
+            )
+        )
+    return chosen
 
 
 def _begin(folder: RunFolder, info: RunInfo, config: TrainingConfig, restarted: bool, report: Report) -> Start:

@@ -145,21 +145,29 @@ def _planned(dataset: Path, wishes: Wishes) -> Plan:
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
-    import dataclasses
-
     from distill_engine import home
     from distill_engine.start import describe_plan, plan_data
     from distill_engine.training.forecast import forecast
-    from distill_engine.words import duration
+    from distill_engine.words import duration, size
 
     say("taking a few steps to see how fast this machine is")
     takes = forecast(plan.config, plan.estimate, plan.scan, home.cache_folder())
     if as_json:
-        told = {**dataclasses.asdict(takes), "total": takes.total}
-        click.echo(json_module.dumps(plan_data(plan) | {"seconds": told}, indent=2))
+        seconds = {
+            "preparing": takes.preparing,
+            "training": takes.training,
+            "analysing": takes.analysing,
+            "total": takes.total,
+        }
+        click.echo(json_module.dumps(plan_data(plan) | {"seconds": seconds, "run_bytes": takes.run_bytes}, indent=2))
         return
+    spectrograms, model = plan.estimate.cache_bytes, plan.estimate.model_bytes
     sliders = f", {duration(takes.analysing)} to find its sliders" if takes.analysing else ""
     click.echo(describe_plan(plan))
+    click.echo(
+        f"about {size(spectrograms + takes.run_bytes + model)} of disk: {size(spectrograms)} for spectrograms, "
+        f"{size(takes.run_bytes)} for the run at its fullest, {size(model)} for the model"
+    )
     click.echo(
         f"about {duration(takes.total)}: {duration(takes.preparing)} to prepare what isn't in the cache, "
         f"{duration(takes.training)} to train{sliders}"

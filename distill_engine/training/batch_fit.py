@@ -5,6 +5,9 @@ It is decided when a run is planned and stands in the run's configuration, so th
 
 from __future__ import annotations
 
+import functools
+import time
+
 import psutil
 
 from distill_engine.training.config import TrainingConfig, replaced
@@ -15,6 +18,7 @@ MOST = 256
 """More make steps no faster, and fewer of them."""
 
 _SHARE = 0.5
+_FRESH_SECONDS = 10.0
 
 
 def fitted(config: TrainingConfig) -> TrainingConfig:
@@ -33,11 +37,13 @@ def fitted(config: TrainingConfig) -> TrainingConfig:
 
 def _free_bytes(device: str) -> int:
     """Return how much memory is free: a GPU's where training goes there, the least of several, else the machine's."""
-    free = [] if device == "cpu" else _free_on_gpus()
+    free = [] if device == "cpu" else _free_on_gpus(time.monotonic() // _FRESH_SECONDS)
     return min(free, default=int(psutil.virtual_memory().available))
 
 
-def _free_on_gpus() -> list[int]:
+@functools.lru_cache(maxsize=1)
+def _free_on_gpus(_at: float) -> list[int]:
+    """Ask the driver, which takes a moment: too long for every keystroke in a form, so `_at` tells when anew."""
     import pynvml  # noqa: PLC0415
 
     try:

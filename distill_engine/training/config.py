@@ -23,6 +23,7 @@ Value = bool | int | float | str
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
+Compile = Literal["off", "auto", "on"]
 
 NOISE_OFF_DB = -120.0
 """`augmentation.noise_db` at this level, its lowest, means that no noise is added."""
@@ -354,6 +355,12 @@ class TrainingConfig(_Part):
         "auto",
         "How feature maps lie in memory, which changes nothing but the speed; auto takes what is quicker here.",
         choices=typing.get_args(MemoryFormat),
+    )
+    compile: Compile = _setting(  # noqa: RUF009
+        "off",
+        "Let torch compile the network: auto measures whether that pays for this run, which takes a minute the first "
+        "time; it is left out where there is no compiler.",
+        choices=typing.get_args(Compile),
     )
     deterministic: bool = _setting(
         False,

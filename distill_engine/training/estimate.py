@@ -20,7 +20,7 @@ _FLOAT_BYTES = 4
 _CACHED_BYTES = 2  # the cache keeps float16
 _HEADER_BYTES = 4096  # of a file of tensors, roughly
 _STEP_EVENT_BYTES = 400
-_PROGRAM_BYTES = 640 * 2**20  # Python with torch and its kernels at work, the data apart: measured on a CPU
+_PROGRAM_BYTES = 760 * 2**20  # Python with torch and its kernels at work, the data apart: measured on a CPU
 _KEPT_ACTIVATIONS = 4  # of each output of a layer, alive at once in a step: measured on a CPU, fp32
 
 
@@ -77,7 +77,7 @@ def estimate(config: TrainingConfig, seconds: float, files: int, trained: Sequen
         parameters=parameters,
         memory_bytes=_memory_bytes(config, parameters),
         cache_bytes=_cache_bytes(config, seconds, files),
-        run_bytes=_checkpoint_bytes(config, parameters) + _preview_bytes(config) + steps * _STEP_EVENT_BYTES,
+        run_bytes=run_bytes(config, steps),
         model_bytes=parameters * _FLOAT_BYTES + _HEADER_BYTES,
     )
 
@@ -140,10 +140,22 @@ def _cache_bytes(config: TrainingConfig, seconds: float, files: int) -> int:
     return (files + trained * config.augmentation.copies) * item_bytes
 
 
-def _checkpoint_bytes(config: TrainingConfig, parameters: int) -> int:
-    """Weights, the optimiser's momentum, the best weights and the average; one file more while it is written."""
+def run_bytes(config: TrainingConfig, steps: float, seconds: float = math.inf) -> int:
+    """Return the size of the folder of a run of so many steps at its fullest, that trains for `seconds`."""
+    made = min(_checkpoints_in(config, seconds), config.max_epochs // config.checkpoint_interval) + 1
+    kept = min(config.checkpoint_keep + 1, made)  # one more while it is written
+    return round(kept * _checkpoint_bytes(config) + _preview_bytes(config, seconds) + steps * _STEP_EVENT_BYTES)
+
+
+def _checkpoints_in(config: TrainingConfig, seconds: float) -> float:
+    least = 60 * config.checkpoint_minutes
+    return seconds // least if least and math.isfinite(seconds) else math.inf
+
+
+def _checkpoint_bytes(config: TrainingConfig) -> int:
+    """Weights, the optimiser's momentum, the best weights and the average."""
     tensors = 3 + (config.ema_decay > 0)
-    return (config.checkpoint_keep + 1) * (tensors * parameters * _FLOAT_BYTES + _HEADER_BYTES)
+    return tensors * parameter_count(config) * _FLOAT_BYTES + _HEADER_BYTES
 
 
 def previews_made(config: TrainingConfig, seconds: float = math.inf) -> float:
@@ -153,10 +165,10 @@ def previews_made(config: TrainingConfig, seconds: float = math.inf) -> float:
     return min(config.max_epochs // config.preview_interval, by_time) + 1
 
 
-def _preview_bytes(config: TrainingConfig) -> int:
+def _preview_bytes(config: TrainingConfig, seconds: float) -> int:
     """Recordings, their reconstructions and samples as float WAV, at each interval and at the end."""
     sounds = 2 * config.preview_recordings + config.preview_samples
-    previews = math.ceil(previews_made(config))
+    previews = math.ceil(previews_made(config, seconds))
     sound_bytes = config.preview_seconds * config.complex_spectrogram.sample_rate * _FLOAT_BYTES
     return previews * sounds * math.ceil(sound_bytes)
 

@@ -1,4 +1,4 @@
-"""How long a run will take on this machine: a few steps are taken, unless they were before, and the rest is arithmetic.
+"""What a run will take on this machine: a few steps are taken, unless they were before, and the rest is arithmetic.
 
 What steps cost differs from one machine to the next and is measured (`speeds`). All else is small beside it, and is
 reckoned from what it took on two cores in 2026.
@@ -6,6 +6,7 @@ reckoned from what it took on two cores in 2026.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 
 from distill_engine.datasets import Scan
 from distill_engine.training.config import TrainingConfig, replaced
-from distill_engine.training.estimate import Estimate, previews_made
+from distill_engine.training.estimate import Estimate, previews_made, run_bytes
 from distill_engine.training.hardware import decided, found_device
 from distill_engine.training.speeds import fastest, measured
 
@@ -31,7 +32,7 @@ _ANALYSIS_CORE_SECONDS, _LEAST_ANALYSED = 170.0, 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Seconds that a run will take, if nothing else keeps the machine busy."""
+    """Seconds that a run will take, if nothing else keeps the machine busy, and its folder's size."""
 
     preparing: float
     """Nothing being in the cache yet."""
@@ -42,6 +43,9 @@ class Forecast:
     analysing: float
     """Finding the sliders at its end."""
 
+    run_bytes: int
+    """Disk for the run's folder at its fullest."""
+
     @property
     def total(self) -> float:
         """All of it, from the command on."""
@@ -49,7 +53,7 @@ class Forecast:
 
 
 def forecast(config: TrainingConfig, takes: Estimate, found: Scan, cache: Path) -> Forecast:
-    """Return how long a run takes for which `takes` was estimated; measures steps where that wasn't done yet.
+    """Return what a run takes for which `takes` was estimated; measures steps where that wasn't done yet.
 
     Raises:
         ConfigError: its device isn't there.
@@ -63,12 +67,13 @@ def forecast(config: TrainingConfig, takes: Estimate, found: Scan, cache: Path) 
     steps = config.max_epochs * of_epoch / speed
     checkpoints = min(config.max_epochs / config.checkpoint_interval, steps / max(60 * config.checkpoint_minutes, 1.0))
     heard = previews_made(config, steps) * sounds * _SECONDS_A_PREVIEWED_SECOND
-    training = steps + heard + checkpoints * _SECONDS_A_CHECKPOINT
-    if config.max_minutes:
-        training = min(training, 60 * config.max_minutes)
+    undisturbed = steps + heard + checkpoints * _SECONDS_A_CHECKPOINT
+    training = min(undisturbed, 60 * config.max_minutes or math.inf)
+    run = run_bytes(config, takes.steps * training / undisturbed, training)
     cores = torch.get_num_threads()
     return Forecast(
         preparing=found.seconds * (1 + config.augmentation.copies) / (_PREPARED_A_CORE * cores),
         training=training,
         analysing=_ANALYSIS_CORE_SECONDS / cores if training >= _LEAST_ANALYSED else 0.0,
+        run_bytes=run,
     )

@@ -11,12 +11,14 @@ import contextlib
 import hashlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
 from msgspec import Struct
+from torch import Tensor
 
 from distill_engine import atomic
 from distill_engine.training.config import TrainingConfig, replaced
@@ -24,9 +26,13 @@ from distill_engine.training.state import fresh_state
 from distill_engine.training.step import Rates, Stepper
 from distill_engine.versions import versions
 
+T = TypeVar("T")
+
 FOLDER = "speeds"
 _ROUNDS = 3
-_MOST_PIECES = 32
+MOST_PIECES = 32
+"""The largest batch that steps are tried with."""
+
 _RATES = Rates(learning=1e-3, kl=1e-3)
 
 
@@ -45,15 +51,20 @@ def measured(config: TrainingConfig, cache: Path) -> list[Speed]:
     next time.
     """
     ways = _ways(config)
-    path = cache / FOLDER / f"{_key(config, ways)}.json"
+    return kept(cache, config, [sorted(way.items()) for way in ways], list[Speed], lambda: _measured_now(config, ways))
+
+
+def kept(cache: Path, config: TrainingConfig, what: object, kind: type[T], measure: Callable[[], T]) -> T:
+    """Return what `measure` came to here before with such a `config` and the same `what`, or comes to now."""
+    path = cache / FOLDER / f"{_key(config, what)}.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Speed])
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):
         pass
-    speeds = _measured_now(config, ways)
+    found = measure()
     with contextlib.suppress(OSError):
-        atomic.write_bytes(path, msgspec.json.encode(speeds))
-    return speeds
+        atomic.write_bytes(path, msgspec.json.encode(found))
+    return found
 
 
 def fastest(speeds: list[Speed]) -> Speed:
@@ -74,39 +85,49 @@ def _ways(config: TrainingConfig) -> list[Mapping[str, str]]:
     return [{"precision": one, "memory_format": other} for one in precisions for other in formats]
 
 
-def _measured_now(config: TrainingConfig, ways: Sequence[Mapping[str, str]]) -> list[Speed]:
-    size, spectrogram = min(config.batch_size, _MOST_PIECES), config.complex_spectrogram
+def trial_batch(config: TrainingConfig) -> Tensor:
+    """Return pieces to time steps with, as many as a batch has and no more than 32."""
+    size, spectrogram = min(config.batch_size, MOST_PIECES), config.complex_spectrogram
     random = torch.Generator().manual_seed(0)
-    batch = torch.rand(size, 2, spectrogram.n_mels, spectrogram.time_frames, generator=random)
-    batch = batch.to(config.device)
-    steppers = [_stepper(replaced(config, way)) for way in ways]
-    seconds = [[_seconds(stepper, batch, number) for stepper in steppers] for number in range(1 + _ROUNDS)]
-    best = [min(of_way) for of_way in zip(*seconds[1:], strict=True)]
-    return [
-        Speed(precision=way["precision"], memory_format=way["memory_format"], pieces_per_second=size / least)
-        for way, least in zip(ways, best, strict=True)
-    ]
+    return torch.rand(size, 2, spectrogram.n_mels, spectrogram.time_frames, generator=random).to(config.device)
 
 
-def _stepper(config: TrainingConfig) -> Stepper:
+def trial_stepper(config: TrainingConfig) -> Stepper:
+    """Return what takes steps of a model of its own."""
     return Stepper(fresh_state(config, torch.device(config.device)), config)
 
 
-def _seconds(stepper: Stepper, batch: torch.Tensor, number: int) -> float:
+def in_turns(steppers: Sequence[Stepper], batch: Tensor) -> list[float]:
+    """Return the least seconds of a step of each, after a first one that doesn't count."""
+    seconds = [[step_seconds(stepper, batch, number) for stepper in steppers] for number in range(1 + _ROUNDS)]
+    return [min(of_one) for of_one in zip(*seconds[1:], strict=True)]
+
+
+def step_seconds(stepper: Stepper, batch: Tensor, number: int = 0) -> float:
+    """Return what one step takes."""
     start = time.perf_counter()
     stepper.take(batch, number + 1, _RATES).tolist()  # which waits for it
     return time.perf_counter() - start
 
 
-def _key(config: TrainingConfig, ways: Sequence[Mapping[str, str]]) -> str:
+def _measured_now(config: TrainingConfig, ways: Sequence[Mapping[str, str]]) -> list[Speed]:
+    batch = trial_batch(config)
+    best = in_turns([trial_stepper(replaced(config, {**way, "compile": "off"})) for way in ways], batch)
+    return [
+        Speed(precision=way["precision"], memory_format=way["memory_format"], pieces_per_second=len(batch) / least)
+        for way, least in zip(ways, best, strict=True)
+    ]
+
+
+def _key(config: TrainingConfig, what: object) -> str:
     spectrogram = config.complex_spectrogram
     told = (
         torch.cuda.get_device_name(config.device) if config.device != "cpu" else _processor(),
         torch.get_num_threads(),
         sorted(versions().items()),
-        min(config.batch_size, _MOST_PIECES),
+        min(config.batch_size, MOST_PIECES),
         (spectrogram.n_mels, spectrogram.time_frames, config.latent_dim),
-        [sorted(way.items()) for way in ways],
+        what,
     )
     return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
 

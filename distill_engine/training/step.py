@@ -4,7 +4,7 @@ All randomness of a step (the latent's noise, dropout) is drawn anew from seed a
 of weights, batch and its number, and no generator's state outlives it: a resumed run needs none to go on bit for bit.
 Where several ranks share the batch (see `ranks`) each draws the noise of all of it and takes its own rows, so that
 every sample has the noise that it would have in one process. Dropout is then drawn by step and rank, and isn't what one
-process would draw.
+process would draw; compiled code draws its own as well.
 
 Nothing of a step is read back by it: what it came to is a row of numbers on the device, whether it was finite is
 decided there, and its rates come as numbers on the device. So on a GPU the whole of it, from the batch to the averaged
@@ -15,7 +15,7 @@ several ranks it is launched piece by piece: a graph with communication in it wa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,7 @@ class Stepper:
         self._parts = 1
         self._device = torch.device(config.device)
         self._format = memory_format(config)
+        self._model = torch.compile(state.model, dynamic=False) if config.compile == "on" else state.model
         self._captured: dict[torch.Size, _Captured] = {}
 
     def take(self, batch: Tensor, step: int, rates: Rates) -> Tensor:
@@ -179,11 +180,13 @@ class Stepper:
         """Leave the clipped gradients with the weights; return the row."""
         state, config = self._state, self._config
         batch = batch.contiguous(memory_format=self._format)
+        if noise is None:
+            noise = torch.randn(len(batch), config.latent_dim, device=self._device)
         state.optimizer.zero_grad(set_to_none=True)
         rows = []
-        for part, own in zip(batch.tensor_split(self._parts), self._in_parts(noise), strict=True):
+        for part, own in zip(batch.tensor_split(self._parts), noise.tensor_split(self._parts), strict=True):
             with autocast(config, self._device):
-                recon, mu, logvar = state.model(part, own)
+                recon, mu, logvar = self._model(part, own)
             losses = vae_losses(recon, part, mu, logvar, config.loss, kl, self._ranks.mean)
             share = len(part) / len(batch)
             (losses.total * share).backward()
@@ -192,9 +195,6 @@ class Stepper:
         clip = config.regularization.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip)
         return torch.cat((torch.stack(rows).sum(0), norm.detach().float()[None]))
-
-    def _in_parts(self, noise: Tensor | None) -> Sequence[Tensor | None]:
-        return noise.tensor_split(self._parts) if noise is not None else [None] * self._parts
 
     @torch.no_grad()
     def _apply(self, learning: float | Tensor, average: float | Tensor, taken: float | Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import pytest
 
 from distill_engine.start import estimate_for
 from distill_engine.training.config import TrainingConfig, Value, replaced
-from distill_engine.training.estimate import estimate, parameter_count, training_pieces
+from distill_engine.training.estimate import estimate, parameter_count, run_bytes, training_pieces
 from tests.engine.recordings import good
 
 HOUR = 3600.0
@@ -113,3 +114,11 @@ def test_settings_and_estimates_load_without_torch() -> None:
         "sys.exit(bool({'torch', 'numpy', 'tomlkit', 'soundfile'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_run_that_ends_soon_has_fewer_checkpoints_on_disk() -> None:
+    made = config({"checkpoint_minutes": 1.0, "checkpoint_interval": 10, "max_epochs": 100})
+    whole, minutes, moment = (run_bytes(made, 0, seconds) for seconds in (math.inf, 119.0, 10.0))
+    weights = 4 * parameter_count(made)
+    assert whole - minutes >= 4 * weights, "one more while it is written"
+    assert minutes - moment >= 4 * weights, "the last alone"

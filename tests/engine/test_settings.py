@@ -104,8 +104,8 @@ EFFECTS = {
 REFUSED: dict[str, Value] = {"device": "cuda:999"}
 """What can't be had here, and is told instead of passed over."""
 
-ELSEWHERE = {"deterministic", "num_processes"}
-"""What changes nothing on a CPU, and what `test_ranks` is about."""
+ELSEWHERE = {"deterministic", "num_processes", "compile"}
+"""What changes nothing on a CPU, and what `test_ranks` and `test_compiling` are about."""
 
 
 class Runs:

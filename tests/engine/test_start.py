@@ -60,6 +60,7 @@ def test_a_run_may_be_made_longer_gentler_or_more_talkative_and_nothing_else() -
         "device",
         "precision",
         "memory_format",
+        "compile",
         "deterministic",
         "checkpoint_interval",
         "checkpoint_minutes",

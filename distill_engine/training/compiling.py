@@ -1,0 +1,71 @@
+"""Whether torch.compile pays for a run: measured once on a machine, the time it takes to compile counted, and kept.
+
+What is compiled is the network, there and back; losses and the optimiser's step stay as they are. Compiled code rounds
+otherwise, so what was decided stands in the run's configuration, and a resumed run computes as it began.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from msgspec import Struct
+
+from distill_engine.training.config import TrainingConfig, replaced
+from distill_engine.training.speeds import in_turns, kept, step_seconds, trial_batch, trial_stepper
+from distill_engine.words import duration
+
+FOLDER = "compiled"
+
+
+class Compiled(Struct, frozen=True, kw_only=True):
+    """Seconds of a step as it is, of one compiled, and of compiling once more what was compiled here before."""
+
+    plain: float
+    compiled: float
+    warm_up: float
+
+    def pays_over(self, steps: int) -> bool:
+        """Tell whether it saves more than it takes."""
+        return steps * (self.plain - self.compiled) > self.warm_up
+
+
+def settled(config: TrainingConfig, steps: int, cache: Path) -> tuple[TrainingConfig, str]:
+    """Return `config`, all else of which is decided, with compiling on or off for so many steps; and why it is off.
+
+    The reason is empty where it wasn't asked for. A first time on a machine takes about a minute.
+    """
+    if config.compile == "off":
+        return config, ""
+    off = replaced(config, {"compile": "off"})
+    try:
+        found = measured(config, cache)
+    except Exception as error:  # compilers fail in ways of their own, and none is a reason not to train
+        return off, _in_words(error)
+    if config.compile == "on" or found.pays_over(steps):
+        return replaced(config, {"compile": "on"}), ""
+    return off, (
+        f"a step takes {1000 * found.compiled:.0f} ms compiled and {1000 * found.plain:.0f} ms as it is, "
+        f"and compiling takes {duration(found.warm_up)} at every start"
+    )
+
+
+def measured(config: TrainingConfig, cache: Path) -> Compiled:
+    """Return what compiling comes to with a decided `config`, measured now, or here before; raises what it raises."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / FOLDER))  # else it lies in /tmp, for all to see
+    return kept(cache, config, ("compile", config.precision, config.memory_format), Compiled, lambda: _measured(config))
+
+
+def _measured(config: TrainingConfig) -> Compiled:
+    batch = trial_batch(config)
+    plain, on = (replaced(config, {"compile": choice}) for choice in ("off", "on"))
+    step_seconds(trial_stepper(on), batch)  # which leaves what is compiled on disk
+    again = trial_stepper(on)
+    first = step_seconds(again, batch)
+    of_plain, of_compiled = in_turns([trial_stepper(plain), again], batch)
+    return Compiled(plain=of_plain, compiled=of_compiled, warm_up=first - of_compiled)
+
+
+def _in_words(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"torch can't compile here: {lines[0] if lines else type(error).__name__}"
