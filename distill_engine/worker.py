@@ -204,12 +204,12 @@ def analyse(
 
 
 def _telling(report: Report) -> Callable[[int, int, str], None]:
-    """Return what reports how far the analysis is, a hundred times in all."""
+    """Return what reports how far the analysis is, in percent; one that listens to more than it meant to goes back."""
     last = -1
 
     def tell(done: int, total: int, what: str) -> None:
         nonlocal last
-        if total and 100 * done // total > last:
+        if total and 100 * done // total != last:
             last = 100 * done // total
             report(PreprocessProgress(stage="analysing", done=done, total=total, file=what))
 
