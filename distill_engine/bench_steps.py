@@ -173,6 +173,7 @@ def _compiled(config: TrainingConfig, scratch: Path) -> Iterator[Figure]:
         baseline=size / found.plain,
     )
     yield Figure(group="compiling", name="at every start", value=found.warm_up, unit="s")
+    yield Figure(group="compiling", name="difference of losses", value=100 * found.difference, unit="%")
 
 
 def _loop(config: TrainingConfig, corpus: PreparedCorpus, loader: PieceLoader, scratch: Path) -> Iterator[Figure]:

@@ -12,18 +12,25 @@ from pathlib import Path
 from msgspec import Struct
 
 from distill_engine.training.config import TrainingConfig, replaced
-from distill_engine.training.speeds import in_turns, kept, step_seconds, trial_batch, trial_stepper
+from distill_engine.training.speeds import TRIAL_RATES, in_turns, kept, step_seconds, trial_batch, trial_stepper
 from distill_engine.words import duration
 
 FOLDER = "compiled"
 
+MOST_DIFFERENCE = 0.01
+"""Of losses, relative: roundings in bf16 make a tenth of it."""
+
 
 class Compiled(Struct, frozen=True, kw_only=True):
-    """Seconds of a step as it is, of one compiled, and of compiling once more what was compiled here before."""
+    """Seconds of a step as it is, of one compiled, and of compiling once more what was compiled here before.
+
+    `difference` is by how much of itself the compiled loss differs.
+    """
 
     plain: float
     compiled: float
     warm_up: float
+    difference: float
 
     def pays_over(self, steps: int) -> bool:
         """Tell whether it saves more than it takes."""
@@ -42,6 +49,8 @@ def settled(config: TrainingConfig, steps: int, cache: Path) -> tuple[TrainingCo
         found = measured(config, cache)
     except Exception as error:  # compilers fail in ways of their own, and none is a reason not to train
         return off, _in_words(error)
+    if not found.difference <= MOST_DIFFERENCE:
+        return off, f"compiled steps compute something else: losses differ by {found.difference:.1%}"
     if config.compile == "on" or found.pays_over(steps):
         return replaced(config, {"compile": "on"}), ""
     return off, (
@@ -58,12 +67,19 @@ def measured(config: TrainingConfig, cache: Path) -> Compiled:
 
 def _measured(config: TrainingConfig) -> Compiled:
     batch = trial_batch(config)
-    plain, on = (replaced(config, {"compile": choice}) for choice in ("off", "on"))
-    step_seconds(trial_stepper(on), batch)  # which leaves what is compiled on disk
-    again = trial_stepper(on)
-    first = step_seconds(again, batch)
-    of_plain, of_compiled = in_turns([trial_stepper(plain), again], batch)
-    return Compiled(plain=of_plain, compiled=of_compiled, warm_up=first - of_compiled)
+    plain = trial_stepper(replaced(config, {"compile": "off"}))
+    steppers = [trial_stepper(replaced(config, {"compile": "on"})) for _ in range(2)]
+    losses = [
+        float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, steppers[0])
+    ]  # and it is on disk now
+    first = step_seconds(steppers[1], batch)
+    of_plain, of_compiled = in_turns([plain, steppers[1]], batch)
+    return Compiled(
+        plain=of_plain,
+        compiled=of_compiled,
+        warm_up=first - of_compiled,
+        difference=abs(losses[1] / losses[0] - 1),
+    )
 
 
 def _in_words(error: Exception) -> str:

@@ -33,7 +33,7 @@ _ROUNDS = 3
 MOST_PIECES = 32
 """The largest batch that steps are tried with."""
 
-_RATES = Rates(learning=1e-3, kl=1e-3)
+TRIAL_RATES = Rates(learning=1e-3, kl=1e-3)
 
 
 class Speed(Struct, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ def in_turns(steppers: Sequence[Stepper], batch: Tensor) -> list[float]:
 def step_seconds(stepper: Stepper, batch: Tensor, number: int = 0) -> float:
     """Return what one step takes."""
     start = time.perf_counter()
-    stepper.take(batch, number + 1, _RATES).tolist()  # which waits for it
+    stepper.take(batch, number + 1, TRIAL_RATES).tolist()  # which waits for it
     return time.perf_counter() - start
 
 
