@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from msgspec import Struct
 
 from distill_engine.training.config import TrainingConfig, replaced
@@ -69,9 +70,8 @@ def _measured(config: TrainingConfig) -> Compiled:
     batch = trial_batch(config)
     plain = trial_stepper(replaced(config, {"compile": "off"}))
     steppers = [trial_stepper(replaced(config, {"compile": "on"})) for _ in range(2)]
-    losses = [
-        float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, steppers[0])
-    ]  # and it is on disk now
+    losses = [float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, steppers[0])]
+    torch.compiler.reset()  # what was compiled lies on disk: it is to be found there, as by another process
     first = step_seconds(steppers[1], batch)
     of_plain, of_compiled = in_turns([plain, steppers[1]], batch)
     return Compiled(
