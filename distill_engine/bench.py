@@ -25,7 +25,7 @@ from distill_engine.words import columns
 METHODS = {
     "preparing": "seconds of sound that come into the cache in a second; baseline: one thread",
     "steps": "pieces a second of the bare step on batches that lie ready; baseline: fp32, eager, contiguous",
-    "compiling": "a bare step compiled, and the time to compile once more what was compiled before; baseline: eager",
+    "compiling": "a bare step compiled, its baseline eager; and the time to compile it",
     "loop": "pieces a second of whole epochs, pieces cut and events written; baseline, in turns: the bare step",
     "loader": "the bare step fed by torch's DataLoader of four processes from the same cache; baseline: the loop",
     "gpu": "what a second of steady training makes of the GPU; peaks are measured by a copy and a product of matrices",

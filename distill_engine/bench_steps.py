@@ -172,7 +172,7 @@ def _compiled(config: TrainingConfig, scratch: Path) -> Iterator[Figure]:
         unit="pieces/s",
         baseline=size / found.plain,
     )
-    yield Figure(group="compiling", name="at every start", value=found.warm_up, unit="s")
+    yield Figure(group="compiling", name="to compile", value=found.warm_up, unit="s")
     yield Figure(group="compiling", name="difference of losses", value=100 * found.difference, unit="%")
 
 

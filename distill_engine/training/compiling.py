@@ -7,13 +7,13 @@ otherwise, so what was decided stands in the run's configuration, and a resumed 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-import torch
 from msgspec import Struct
 
 from distill_engine.training.config import TrainingConfig, replaced
-from distill_engine.training.speeds import TRIAL_RATES, in_turns, kept, step_seconds, trial_batch, trial_stepper
+from distill_engine.training.speeds import TRIAL_RATES, in_turns, kept, trial_batch, trial_stepper
 from distill_engine.words import duration
 
 FOLDER = "compiled"
@@ -23,7 +23,7 @@ MOST_DIFFERENCE = 0.01
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
-    """Seconds of a step as it is, of one compiled, and of compiling once more what was compiled here before.
+    """Seconds of a step as it is, of one compiled, and of compiling; a run that finds it done pays a part of that.
 
     `difference` is by how much of itself the compiled loss differs.
     """
@@ -56,7 +56,7 @@ def settled(config: TrainingConfig, steps: int, cache: Path) -> tuple[TrainingCo
         return replaced(config, {"compile": "on"}), ""
     return off, (
         f"a step takes {1000 * found.compiled:.0f} ms compiled and {1000 * found.plain:.0f} ms as it is, "
-        f"and compiling takes {duration(found.warm_up)} at every start"
+        f"and compiling takes {duration(found.warm_up)}"
     )
 
 
@@ -68,16 +68,15 @@ def measured(config: TrainingConfig, cache: Path) -> Compiled:
 
 def _measured(config: TrainingConfig) -> Compiled:
     batch = trial_batch(config)
-    plain = trial_stepper(replaced(config, {"compile": "off"}))
-    steppers = [trial_stepper(replaced(config, {"compile": "on"})) for _ in range(2)]
-    losses = [float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, steppers[0])]
-    torch.compiler.reset()  # what was compiled lies on disk: it is to be found there, as by another process
-    first = step_seconds(steppers[1], batch)
-    of_plain, of_compiled = in_turns([plain, steppers[1]], batch)
+    plain, compiled = (trial_stepper(replaced(config, {"compile": choice})) for choice in ("off", "on"))
+    begin = time.perf_counter()
+    losses = [float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, compiled)]
+    first = time.perf_counter() - begin
+    of_plain, of_compiled = in_turns([plain, compiled], batch)
     return Compiled(
         plain=of_plain,
         compiled=of_compiled,
-        warm_up=first - of_compiled,
+        warm_up=first - of_plain - of_compiled,
         difference=abs(losses[1] / losses[0] - 1),
     )
 

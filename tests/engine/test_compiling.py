@@ -45,7 +45,7 @@ def test_it_is_compiled_where_that_saves_more_than_it_takes(tmp_path: Path, monk
         return config.compile, reason
 
     assert decided(0.020, 0.009) == ("on", "")
-    slower = "a step takes 11 ms compiled and 20 ms as it is, and compiling takes 10.0 s at every start"
+    slower = "a step takes 11 ms compiled and 20 ms as it is, and compiling takes 10.0 s"
     assert decided(0.020, 0.011) == ("off", slower)
     assert settled(ON, 1_000, tmp_path) == (ON, ""), "asked for without weighing"
     other = "compiled steps compute something else: losses differ by 2.0%"
