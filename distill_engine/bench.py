@@ -8,15 +8,18 @@ is to be kept. How each group is measured stands beside its figures, in `METHODS
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from distill_engine.bench_gpu import gpu
+from distill_engine.bench_loop import loop
 from distill_engine.bench_preparing import preparing
 from distill_engine.bench_runs import runs
-from distill_engine.bench_steps import gpu, steps
+from distill_engine.bench_steps import steps
 from distill_engine.figures import Figure
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.hardware import decided
@@ -27,7 +30,7 @@ METHODS = {
     "steps": "pieces a second of the bare step on batches that lie ready; baseline: fp32, eager, contiguous",
     "compiling": "a bare step compiled, its baseline eager; and the time to compile it",
     "loop": "pieces a second of whole epochs, pieces cut and events written; baseline, in turns: the bare step",
-    "loader": "the bare step fed by torch's DataLoader of four processes from the same cache; baseline: the loop",
+    "loader": "the loop; baseline: steps that torch's DataLoader of four processes feeds from the same cache",
     "gpu": "what a second of steady training makes of the GPU; peaks are measured by a copy and a product of matrices",
     "runs": "seconds from the command to the first step told, and of sound made in a second",
 }
@@ -69,14 +72,17 @@ def measure(say: Say) -> BenchResult:
 
 
 def _measure(scratch: Path, say: Say) -> BenchResult:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or no product could be made the same bits later
     config = decided(TrainingConfig(), scratch / "cache")
     say("preparing")
     found = list(preparing(scratch / "preparing"))
-    say("steps, bare and in the loop")
+    say("steps")
     found += steps(config, scratch / "steps")
+    say("whole epochs")
+    found += loop(config, scratch / "loop")
     if config.device != "cpu":
         say("the GPU")
-        found += gpu(config, scratch / "steps")
+        found += gpu(config, scratch / "gpu")
     say("two runs, and sound from the model of one")
     found += runs(scratch / "runs")
     return BenchResult(

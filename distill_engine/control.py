@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ class Control:
         self._report = report
         self._read_to = 0
         self._orders: deque[AnyCommand] = deque()
+        self._lock = threading.RLock()  # a preview that is made beside the steps asks too
         self.stopping: AnyCommand | None = None
         self.signal = 0
         self._signal_taken = False
@@ -87,25 +89,27 @@ class Control:
 
     def waiting(self) -> bool:
         """Tell whether `take` would return an order: asked before every step."""
-        if self.signal and not self._signal_taken:
-            self._signal_taken = True
-            self._orders.append(StopNow(id="", time=time.time(), sender=signal.Signals(self.signal).name))
-        for command in self._new_commands():
-            self.answer(command, "heard", "")
-            self._orders.append(command)
-        return bool(self._orders)
+        with self._lock:
+            if self.signal and not self._signal_taken:
+                self._signal_taken = True
+                self._orders.append(StopNow(id="", time=time.time(), sender=signal.Signals(self.signal).name))
+            for command in self._new_commands():
+                self.answer(command, "heard", "")
+                self._orders.append(command)
+            return bool(self._orders)
 
     def stop_waits(self, *, now_only: bool = False) -> bool:
         """Tell whether an order to end the run waits, or one to end it at once."""
-        self.waiting()
         kinds = StopNow if now_only else Stop | StopNow
-        return any(isinstance(order, kinds) for order in self._orders)
+        with self._lock:
+            return self.waiting() and any(isinstance(order, kinds) for order in self._orders)
 
     def take(self) -> AnyCommand | None:
         """Return the next order, None where none waits. One that ends the run is also kept in `stopping`."""
-        if not self.waiting():
-            return None
-        order = self._orders.popleft()
+        with self._lock:
+            if not self.waiting():
+                return None
+            order = self._orders.popleft()
         if isinstance(order, Stop | StopNow):
             self.stopping = order
         return order

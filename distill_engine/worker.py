@@ -50,6 +50,7 @@ from distill_engine.slider_presets import steered_presets
 from distill_engine.training import checkpoint
 from distill_engine.training.checkpoint import LoadedCheckpoint
 from distill_engine.training.compiling import settled
+from distill_engine.training.computing import as_configured
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config, save_config
 from distill_engine.training.estimate import estimate
@@ -121,6 +122,13 @@ def _train(folder: RunFolder, control: Control, restarted: bool, report: Report)
     """Train, and return the event that tells how it ended."""
     info, config = _decided(folder)
     torch.set_num_threads(info.threads)
+    with as_configured(config):
+        return _train_as_decided(folder, info, config, control, restarted, report)
+
+
+def _train_as_decided(
+    folder: RunFolder, info: RunInfo, config: TrainingConfig, control: Control, restarted: bool, report: Report
+) -> RunStopped | RunFinished:
     start = _begin(folder, info, config, restarted, report)
     if restarted:
         _warn_of_other_versions(info, report)

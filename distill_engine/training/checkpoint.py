@@ -65,13 +65,16 @@ class Checkpoints:
         self._interval = config.checkpoint_interval
         self._least_seconds = 60 * config.checkpoint_minutes
         self._keep = config.checkpoint_keep
-        self._saved_epoch = progress.epoch
-        self._saved_at = time.monotonic()
+        self.count_from(progress.epoch)
+
+    def count_from(self, epoch: int) -> None:
+        """Let the next be due an interval after `epoch`, and the least time from now."""
+        self._asked_epoch, self._asked_at = epoch, time.monotonic()
 
     def due(self, progress: Progress) -> bool:
         """Tell whether to save now, between two epochs: not while steps fail, when weights may be at fault."""
-        waited = time.monotonic() - self._saved_at
-        enough = progress.epoch - self._saved_epoch >= self._interval
+        waited = time.monotonic() - self._asked_at
+        enough = progress.epoch - self._asked_epoch >= self._interval
         return enough and waited >= self._least_seconds and progress.sound
 
     def save(self, state: TrainingState, model: ModelInfo, corpus: str) -> Path:
@@ -80,7 +83,6 @@ class Checkpoints:
         Raises:
             RunGoneError: the run's folder is gone.
         """
-        self._saved_epoch, self._saved_at = state.progress.epoch, time.monotonic()
         path = self._folder / f"step-{state.progress.step:08d}.safetensors"
         tensors = _tensors(state)
         info = CheckpointInfo(
@@ -186,7 +188,7 @@ def restore(state: TrainingState, loaded: LoadedCheckpoint) -> None:
     device = next(state.model.parameters()).device
     if state.ema:
         averaged = _under(tensors, "ema/") or dict(state.model.state_dict())
-        state.ema = {name: tensor.to(device, copy=True) for name, tensor in averaged.items()}
+        state.ema = {name: _laid_like(state.ema[name], tensor) for name, tensor in averaged.items()}
     state.progress = info.progress
     if info.progress.best_step:
         best = _under(tensors, "best/") or _under(tensors, "ema/") or _under(tensors, "model/")
@@ -232,9 +234,19 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 def _restore_optimizer(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     saved = state.optimizer.state_dict()
-    names = [name for name, _ in state.model.named_parameters()]
-    saved["state"] = {number: _under(tensors, f"optimizer/{name}/") for number, name in enumerate(names)}
-    state.optimizer.load_state_dict({**saved, "state": {n: kept for n, kept in saved["state"].items() if kept}})
+    saved["state"] = {}
+    for number, (name, parameter) in enumerate(state.model.named_parameters()):
+        kept = _under(tensors, f"optimizer/{name}/")
+        if kept:
+            saved["state"][number] = {key: _laid_like(parameter, tensor) for key, tensor in kept.items()}
+    state.optimizer.load_state_dict(saved)
+
+
+def _laid_like(like: Tensor, tensor: Tensor) -> Tensor:
+    """Return a copy on the device of `like`, which lies in memory as that does if it has its shape."""
+    if tensor.shape != like.shape:
+        return tensor.to(like.device, copy=True)
+    return torch.empty_like(like, requires_grad=False).copy_(tensor)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from distill_engine.training.computing import as_configured
 from distill_engine.training.config import TrainingConfig, replaced
-from distill_engine.training.speeds import TRIAL_RATES, in_turns, kept, trial_batch, trial_stepper
+from distill_engine.training.speeds import MOST_PIECES, TRIAL_RATES, in_turns, kept, trial_batch, trial_stepper
 from distill_engine.words import duration
 
 FOLDER = "compiled"
@@ -63,16 +64,19 @@ def settled(config: TrainingConfig, steps: int, cache: Path) -> tuple[TrainingCo
 def measured(config: TrainingConfig, cache: Path) -> Compiled:
     """Return what compiling comes to with a decided `config`, measured now, or here before; raises what it raises."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / FOLDER))  # else it lies in /tmp, for all to see
-    return kept(cache, config, ("compile", config.precision, config.memory_format), Compiled, lambda: _measured(config))
+    size = min(config.batch_size, MOST_PIECES)
+    what = ("compile", size, config.precision, config.memory_format)
+    return kept(cache, config, what, Compiled, lambda: _measured(config, size))
 
 
-def _measured(config: TrainingConfig) -> Compiled:
-    batch = trial_batch(config)
-    plain, compiled = (trial_stepper(replaced(config, {"compile": choice})) for choice in ("off", "on"))
-    begin = time.perf_counter()
-    losses = [float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, compiled)]
-    first = time.perf_counter() - begin
-    of_plain, of_compiled = in_turns([plain, compiled], batch)
+def _measured(config: TrainingConfig, size: int) -> Compiled:
+    with as_configured(config):
+        batch = trial_batch(config, size)
+        plain, compiled = (trial_stepper(replaced(config, {"compile": choice})) for choice in ("off", "on"))
+        begin = time.perf_counter()
+        losses = [float(stepper.take(batch, 1, TRIAL_RATES)[0]) for stepper in (plain, compiled)]
+        first = time.perf_counter() - begin
+        of_plain, of_compiled = in_turns([plain, compiled], batch)
     return Compiled(
         plain=of_plain,
         compiled=of_compiled,

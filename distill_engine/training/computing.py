@@ -1,4 +1,4 @@
-"""The numbers that a run computes in and how they lie in memory, as its configuration has them."""
+"""What a run computes on, in which numbers and by which kernels, as its configuration has it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,26 @@ def memory_format(config: TrainingConfig) -> torch.memory_format:
 
 
 @contextlib.contextmanager
-def same_bits(config: TrainingConfig) -> Iterator[None]:
-    """Let a GPU give the same bits each time, where that is asked for; else let it choose the fastest kernels.
+def as_configured(config: TrainingConfig) -> Iterator[None]:
+    """Compute on the run's GPU, by the fastest kernels, or by those that give the same bits each time if asked for.
 
-    A CPU does so anyway, as long as it has the same number of threads.
+    A process enters it before it computes anything on the GPU. A CPU gives the same bits anyway, as long as it has the
+    same number of threads.
     """
     if config.device == "cpu":
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS reads once, at its first product
+    before = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
     try:
-        yield
+        with torch.cuda.device(config.device):
+            yield
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = before[0]
+        torch.use_deterministic_algorithms(before[1])
 
 
 def give_memory_back() -> None:

@@ -97,8 +97,12 @@ class PieceLoader:
         self.pieces_per_epoch = self.batches_per_epoch * batch_size if shuffle else self._places.pieces
 
     def rest(self) -> None:
-        """Have nothing on a GPU until the next epoch is asked for."""
+        """Have nothing on a GPU until `come_back`, or until the next epoch is asked for."""
         self._store.rest()
+
+    def come_back(self) -> None:
+        """Have everything on the GPU again; OutOfMemoryError where it has no room."""
+        self._store.come_back()
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Tensor]:
         """Yield the epoch's batches from number `first_batch` (from 0) on: [B, 2, n_mels, time_frames] float32.

@@ -42,7 +42,10 @@ class Estimate:
     """Weights of the model."""
 
     memory_bytes: int
-    """Memory while training: the process, the model, its optimiser, one batch on its way through. Good to a half."""
+    """Memory while training: the process, the model, its optimiser, one batch on its way through.
+
+    Measured on CPUs; spectrograms that lie in a GPU's memory come on top there.
+    """
 
     cache_bytes: int
     """Disk for prepared spectrograms, of which other runs on the same recordings make use again."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from distill_engine.errors import RankLostError
 from distill_engine.launched import Place
-from distill_engine.training.computing import give_memory_back, same_bits
+from distill_engine.training.computing import as_configured, give_memory_back
 from distill_engine.training.dataset import PieceLoader, training_loader
 from distill_engine.training.rank_start import join, read_task, say_ready, store_of
 from distill_engine.training.ranks import End, Rest, State, Step
@@ -40,7 +40,7 @@ class Following:
         Raises:
             RankLostError: rank 0 or another rank is gone.
         """
-        with same_bits(self._config):
+        with as_configured(self._config):
             self._obey()
 
     def _obey(self) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from distill_engine.datasets import Scan
-from distill_engine.training.config import TrainingConfig, replaced
+from distill_engine.training.config import TrainingConfig
 from distill_engine.training.estimate import Estimate, previews_made, run_bytes
-from distill_engine.training.hardware import decided, found_device
+from distill_engine.training.hardware import decided
 from distill_engine.training.speeds import fastest, measured
 
 _VALIDATION_SHARE = 0.3
@@ -58,9 +58,8 @@ def forecast(config: TrainingConfig, takes: Estimate, found: Scan, cache: Path) 
     Raises:
         ConfigError: its device isn't there.
     """
-    config = replaced(config, {"device": found_device(config.device)})
-    open_ways = config if config.device == "cpu" else decided(config, cache)  # a CPU's are measured to decide
-    speed = fastest(measured(open_ways, cache)).pieces_per_second
+    config = decided(config, cache)
+    speed = fastest(measured(config, cache, most=config.batch_size)).pieces_per_second
     validated = found.seconds * config.val_fraction
     of_epoch = takes.steps_per_epoch * config.batch_size + _VALIDATION_SHARE * validated
     sounds = (2 * config.preview_recordings + config.preview_samples) * config.preview_seconds

@@ -36,7 +36,10 @@ class FrameStore(Protocol):
         """Yield the windows of these items from these frames on, so many at a time: float16 [B, frames, 2, n_mels]."""
 
     def rest(self) -> None:
-        """Have nothing in a GPU's memory until windows are asked for again."""
+        """Have nothing in a GPU's memory until `come_back`, or until windows are asked for again."""
+
+    def come_back(self) -> None:
+        """Have there what windows are cut from; OutOfMemoryError where there is no room."""
 
 
 class Mapped:
@@ -58,6 +61,9 @@ class Mapped:
     def rest(self) -> None:
         """Do nothing: the system takes what it needs."""
 
+    def come_back(self) -> None:
+        """Do nothing."""
+
 
 class Resident:
     """All frames in one tensor on a device: windows are gathered there."""
@@ -74,7 +80,7 @@ class Resident:
 
     def batches(self, items: Numbers, starts: Numbers, size: int) -> Iterator[Tensor]:
         """Yield windows; the host sends where they begin once, for all of them."""
-        self._frames = self._frames.to(self.device)
+        self.come_back()
         firsts = (self._firsts[torch.from_numpy(items)] + torch.from_numpy(starts)).to(self.device)
         for first in range(0, len(firsts), size):
             yield self._frames[firsts[first : first + size, None] + self._within]
@@ -82,6 +88,10 @@ class Resident:
     def rest(self) -> None:
         """Keep the frames in the machine's memory meanwhile."""
         self._frames = self._frames.cpu()
+
+    def come_back(self) -> None:
+        """Bring the frames to the device."""
+        self._frames = self._frames.to(self.device)
 
 
 class SentAhead:
@@ -106,6 +116,9 @@ class SentAhead:
 
     def rest(self) -> None:
         """Do nothing: what was sent is gone when it was learnt from."""
+
+    def come_back(self) -> None:
+        """Do nothing."""
 
     def _sent(self, cut: Iterator[Tensor]) -> Tensor | None:
         batch = next(cut, None)

@@ -39,7 +39,7 @@ from distill_engine.models.losses import kl_weight, vae_losses
 from distill_engine.training import checkpoint
 from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
-from distill_engine.training.computing import autocast, same_bits
+from distill_engine.training.computing import autocast
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader, create_complex_data_loaders
 from distill_engine.training.latent_use import LatentMeter, LatentUse
@@ -105,8 +105,9 @@ def train(
 ) -> Outcome:
     """Prepare `scan`'s recordings and train on them until `config` or an order ends it.
 
-    `config.device` and `config.precision` must be decided, not `auto`. Checkpoints and previews go to the folders of
-    that name, spectrograms to `cache`; models made of a checkpoint are called `name` and have `model_id`.
+    `config.device` and `config.precision` must be decided, not `auto`, and `as_configured` entered. Checkpoints and
+    previews go to the folders of that name, spectrograms to `cache`; models made of a checkpoint are called `name` and
+    have `model_id`.
 
     Raises:
         DatasetError: no recording leaves anything to train on.
@@ -122,7 +123,7 @@ def train(
     if start.resume is not None:
         checkpoint.restore(state, start.resume)
         _warn_of_changed_corpus(start.resume, origin, report)
-    with same_bits(config), Aside(beside=works_beside(config)) as aside:
+    with Aside(beside=works_beside(config)) as aside:
         with together(corpus, config, orders.stop_asked) as ranks:
             run = Run(
                 config=config,
@@ -323,8 +324,10 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
     if progress.epoch == run.config.max_epochs or run.time_is_up():
         return  # the end previews and saves
     if run.previews.due(progress.epoch):
+        run.previews.count_from(progress.epoch)
         run.aside.do(run.preview, state)
     if run.checkpoints.due(progress):
+        run.checkpoints.count_from(progress.epoch)
         run.aside.do(run.save, state)
 
 

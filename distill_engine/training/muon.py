@@ -90,7 +90,10 @@ class Muon(torch.optim.Optimizer):
         gradients = [_gradient(parameter) for parameter in parameters]
         counts, means, squares = ([self.state[one][name] for one in parameters] for name in ("count", "mean", "square"))
         first, second = _ADAM_DECAY
-        torch._foreach_add_(counts, taken)
+        if isinstance(taken, Tensor):
+            torch._foreach_add_(counts, taken, alpha=1)  # without alpha it would be read as a number, by the host
+        else:
+            torch._foreach_add_(counts, taken)
         move_towards(means, gradients, (1 - first) * taken)
         move_towards(squares, list(torch._foreach_mul(gradients, gradients)), (1 - second) * taken)
         count = counts[0].clamp(min=1.0)

@@ -43,11 +43,7 @@ def _pause(state: TrainingState, run: Run, order: Pause) -> Stop | StopNow | Non
     progress = state.progress
     trained = run.seconds()
     run.stepper.rest()
-    for loader in (run.training, run.validation):
-        if loader is not None:
-            loader.rest()
-    state.move_to(torch.device("cpu"))
-    give_memory_back()
+    _leave_device(state, run)
     run.report(RunPaused(step=progress.step, epoch=progress.epoch, reason=order.sender))
     run.orders.answer(order, "done", f"paused after step {progress.step:,}")
     while True:
@@ -63,14 +59,22 @@ def _pause(state: TrainingState, run: Run, order: Pause) -> Stop | StopNow | Non
                 _do(wake, state, run)
 
 
+def _leave_device(state: TrainingState, run: Run) -> None:
+    for loader in run.loaders():
+        loader.rest()
+    state.move_to(torch.device("cpu"))
+    give_memory_back()
+
+
 def _back_on_device(state: TrainingState, run: Run, order: Unpause) -> bool:
     """Go on where the device has room again; otherwise refuse, and stay paused."""
     progress = state.progress
     try:
         state.move_to(torch.device(run.config.device))
+        for loader in run.loaders():
+            loader.come_back()
     except torch.OutOfMemoryError:
-        state.move_to(torch.device("cpu"))
-        give_memory_back()
+        _leave_device(state, run)
         run.orders.answer(order, "refused", "the GPU has no room yet: the run stays paused")
         return False
     run.report(RunUnpaused(step=progress.step, epoch=progress.epoch))
@@ -83,10 +87,12 @@ def _do(order: AnyCommand, state: TrainingState, run: Run) -> None:
     step = f"step {state.progress.step:,}"
     match order:
         case Checkpoint() if state.progress.step:
+            run.checkpoints.count_from(state.progress.epoch)
             run.orders.answer(order, "done", f"saved at {step}", in_run(run.save(state)))
         case Checkpoint():
             run.orders.answer(order, "refused", "no step has been taken yet: there is nothing to save")
         case Preview():
+            run.previews.count_from(state.progress.epoch)
             made = run.preview(state)
             if made is None:
                 run.orders.answer(order, "refused", "it was given up: a stop came between, or it couldn't be written")

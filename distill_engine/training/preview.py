@@ -73,13 +73,16 @@ class Previews:
         self._config = config
         self._references = _references(corpus, config)
         self._pieces = _own_pieces(corpus, config)
-        self._made_epoch = progress.epoch
-        self._made_at = -math.inf
+        self._asked_epoch, self._asked_at = progress.epoch, -math.inf
+
+    def count_from(self, epoch: int) -> None:
+        """Let the next be due an interval after `epoch`, and the least time from now."""
+        self._asked_epoch, self._asked_at = epoch, time.monotonic()
 
     def due(self, epoch: int) -> bool:
         """Tell whether to make one after `epoch` finished epochs."""
-        enough = epoch - self._made_epoch >= self._config.preview_interval
-        return enough and time.monotonic() - self._made_at >= 60 * self._config.preview_minutes
+        enough = epoch - self._asked_epoch >= self._config.preview_interval
+        return enough and time.monotonic() - self._asked_at >= 60 * self._config.preview_minutes
 
     def make(
         self, model: ConvVAE, *, step: int, epoch: int, best: bool, should_stop: Callable[[], bool]
@@ -90,7 +93,6 @@ class Previews:
         sounds; after a yes what was written is removed, and None returned. Raises DistillError or OSError where a
         sound can't be written, RunGoneError where the run's folder is gone.
         """
-        self._made_epoch, self._made_at = epoch, time.monotonic()
         folder = self._folder / f"step-{step:08d}"
         heard: list[HeardRecording] = []
         samples: list[tuple[str, SoundLevel]] = []

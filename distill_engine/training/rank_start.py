@@ -114,9 +114,12 @@ def together(corpus: PreparedCorpus, config: TrainingConfig, should_stop: Callab
             ranks = _gathered(others, task, should_stop)
             yield ranks
             ranks.tell(End())
-        finally:
+        except BaseException:
             others.kill()
-            leave()
+            give_up(config)
+            raise
+        others.kill()
+        leave()
 
 
 def device_of(config: TrainingConfig, local: int) -> str:
@@ -158,6 +161,14 @@ def leave() -> None:
     """Let go of the others."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def give_up(config: TrainingConfig) -> None:
+    """Let go of others that may be gone: what GPUs have begun together can't be waited for then."""
+    if config.device != "cpu" and dist.is_initialized():
+        dist.distributed_c10d._abort_process_group()
+    else:
+        leave()
 
 
 def store_of(here: Place, url: str = "env://") -> Store:

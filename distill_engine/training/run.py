@@ -68,6 +68,10 @@ class Run:
     orders: Orders
     started: float
 
+    def loaders(self) -> list[PieceLoader]:
+        """Return what pieces come from."""
+        return [self.training] if self.validation is None else [self.training, self.validation]
+
     @property
     def total_steps(self) -> int:
         """Steps of the whole run, if nothing ends it before."""

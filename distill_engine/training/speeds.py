@@ -21,6 +21,7 @@ from msgspec import Struct
 from torch import Tensor
 
 from distill_engine import atomic
+from distill_engine.training.computing import as_configured
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.state import fresh_state
 from distill_engine.training.step import Rates, Stepper
@@ -31,7 +32,7 @@ T = TypeVar("T")
 FOLDER = "speeds"
 _ROUNDS = 3
 MOST_PIECES = 32
-"""The largest batch that steps are tried with."""
+"""The largest batch that ways are tried with: larger ones take longer to try, and differ less."""
 
 TRIAL_RATES = Rates(learning=1e-3, kl=1e-3)
 
@@ -44,14 +45,16 @@ class Speed(Struct, frozen=True, kw_only=True):
     pieces_per_second: float
 
 
-def measured(config: TrainingConfig, cache: Path) -> list[Speed]:
+def measured(config: TrainingConfig, cache: Path, *, most: int = MOST_PIECES) -> list[Speed]:
     """Return the speed of each way that `config` leaves open, one for a decided one; measured now, or here before.
 
-    `config.device` is decided. It takes about a second a way the first time. What can't be kept is measured again the
-    next time.
+    `config.device` is decided. Steps are of `most` pieces at the most. It takes about a second a way the first time.
+    What can't be kept is measured again the next time.
     """
     ways = _ways(config)
-    return kept(cache, config, [sorted(way.items()) for way in ways], list[Speed], lambda: _measured_now(config, ways))
+    size = min(config.batch_size, most)
+    what = (size, [sorted(way.items()) for way in ways])
+    return kept(cache, config, what, list[Speed], lambda: _measured_now(config, ways, size))
 
 
 def kept(cache: Path, config: TrainingConfig, what: object, kind: type[T], measure: Callable[[], T]) -> T:
@@ -85,9 +88,9 @@ def _ways(config: TrainingConfig) -> list[Mapping[str, str]]:
     return [{"precision": one, "memory_format": other} for one in precisions for other in formats]
 
 
-def trial_batch(config: TrainingConfig) -> Tensor:
-    """Return pieces to time steps with, as many as a batch has and no more than 32."""
-    size, spectrogram = min(config.batch_size, MOST_PIECES), config.complex_spectrogram
+def trial_batch(config: TrainingConfig, size: int) -> Tensor:
+    """Return so many pieces to time steps with."""
+    spectrogram = config.complex_spectrogram
     random = torch.Generator().manual_seed(0)
     return torch.rand(size, 2, spectrogram.n_mels, spectrogram.time_frames, generator=random).to(config.device)
 
@@ -110,11 +113,12 @@ def step_seconds(stepper: Stepper, batch: Tensor, number: int = 0) -> float:
     return time.perf_counter() - start
 
 
-def _measured_now(config: TrainingConfig, ways: Sequence[Mapping[str, str]]) -> list[Speed]:
-    batch = trial_batch(config)
-    best = in_turns([trial_stepper(replaced(config, {**way, "compile": "off"})) for way in ways], batch)
+def _measured_now(config: TrainingConfig, ways: Sequence[Mapping[str, str]], size: int) -> list[Speed]:
+    batch = trial_batch(config, size)
+    with as_configured(config):
+        best = in_turns([trial_stepper(replaced(config, {**way, "compile": "off"})) for way in ways], batch)
     return [
-        Speed(precision=way["precision"], memory_format=way["memory_format"], pieces_per_second=len(batch) / least)
+        Speed(precision=way["precision"], memory_format=way["memory_format"], pieces_per_second=size / least)
         for way, least in zip(ways, best, strict=True)
     ]
 
@@ -125,7 +129,6 @@ def _key(config: TrainingConfig, what: object) -> str:
         torch.cuda.get_device_name(config.device) if config.device != "cpu" else _processor(),
         torch.get_num_threads(),
         sorted(versions().items()),
-        min(config.batch_size, MOST_PIECES),
         (spectrogram.n_mels, spectrogram.time_frames, config.latent_dim),
         what,
     )

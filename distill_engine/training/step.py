@@ -14,8 +14,9 @@ several ranks it is launched piece by piece: a graph with communication in it wa
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,14 +121,23 @@ class Stepper:
         self._ranks.tell(
             Step(number=step, epoch=progress.epoch, batch=progress.batch, learning=rates.learning, kl=rates.kl)
         )
-        torch.manual_seed(step_seed(self._config.seed, step))
-        noise = self._shared_noise(len(batch), step)
-        average = self._state.share_of_new_weights(self._config.ema_decay)
         if self._device.type == "cpu":
-            return self._eager(batch, rates.learning, rates.kl, average, noise)
-        if noise is not None:
+            return self.eager(batch, step, rates)
+        average = self._state.share_of_new_weights(self._config.ema_decay)
+        if self._ranks.count > 1:
+            noise = self._noise(len(batch), step)
             return self.masked(batch, rates.learning, rates.kl, average, noise)
-        return self._replayed(batch, rates, average)
+        captured = self._captured_for(batch)  # which draws too: only now is the step's own randomness begun
+        torch.manual_seed(step_seed(self._config.seed, step))
+        return captured.replay(batch, rates, average)
+
+    def eager(self, batch: Tensor, step: int, rates: Rates) -> Tensor:
+        """Take a step alone, launched piece by piece and looking at its numbers, which costs a GPU's host a wait."""
+        average = self._state.share_of_new_weights(self._config.ema_decay)
+        row = self._gradients(batch, rates.kl, self._noise(len(batch), step))
+        if is_taken(row):
+            self._apply(rates.learning, average, 1.0)
+        return row
 
     def forget(self) -> None:
         """Let go of what was captured: the state has other tensors from now on, or its memory is needed."""
@@ -143,21 +153,14 @@ class Stepper:
         self.forget()
         self._ranks.send_state(self._state)
 
-    def _shared_noise(self, share: int, step: int) -> Tensor | None:
-        """Return this rank's rows [share, latent_dim] of the batch's noise; None for one that has all of it."""
+    def _noise(self, share: int, step: int) -> Tensor:
+        """Begin the step's randomness; return this rank's rows [share, latent_dim] of the batch's noise."""
         ranks, config = self._ranks, self._config
-        if ranks.count == 1:
-            return None
+        torch.manual_seed(step_seed(config.seed, step))
         noise = torch.randn(share * ranks.count, config.latent_dim, device=self._device)
-        torch.manual_seed(step_seed(step_seed(config.seed, step), ranks.number))  # of what dropout draws
+        if ranks.count > 1:
+            torch.manual_seed(step_seed(step_seed(config.seed, step), ranks.number))  # of what dropout draws
         return noise[share * ranks.number :][:share]
-
-    def _eager(self, batch: Tensor, learning: float, kl: float, average: float, noise: Tensor | None) -> Tensor:
-        """Take a step where looking at a number costs nothing."""
-        row = self._gradients(batch, kl, noise)
-        if is_taken(row):
-            self._apply(learning, average, 1.0)
-        return row
 
     def masked(
         self,
@@ -167,7 +170,10 @@ class Stepper:
         average: float | Tensor,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """Take a step without looking at any number: one that isn't to be taken moves everything by nothing."""
+        """Take a step without looking at any number: one that isn't to be taken moves everything by nothing.
+
+        Without `noise` [B, latent_dim] it is drawn.
+        """
         row = self._gradients(batch, kl, noise)
         taken = is_taken(row).float()
         for parameter in self._state.model.parameters():
@@ -206,10 +212,10 @@ class Stepper:
             current = state.model.state_dict()
             move_towards(list(state.ema.values()), [current[name] for name in state.ema], average * taken)
 
-    def _replayed(self, batch: Tensor, rates: Rates, average: float) -> Tensor:
+    def _captured_for(self, batch: Tensor) -> _Captured:
         if batch.shape not in self._captured:
             self._captured[batch.shape] = _Captured(self._state, batch, self.masked)
-        return self._captured[batch.shape].replay(batch, rates, average)
+        return self._captured[batch.shape]
 
 
 class _Captured:
@@ -221,22 +227,17 @@ class _Captured:
         self._batch = like.clone()
         self._learning, self._kl, self._average = (torch.zeros((), device=like.device) for _ in range(3))
         inputs = (self._batch, self._learning, self._kl, self._average)
-        kept = state.tensors()
-        copies = [tensor.clone() for tensor in kept]
         side = torch.cuda.Stream(like.device)
-        side.wait_stream(torch.cuda.current_stream(like.device))
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP_STEPS):
-                masked(*inputs)
-        torch.cuda.current_stream(like.device).wait_stream(side)
-        state.optimizer.zero_grad(set_to_none=True)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._row = masked(*inputs)
-        for tensor in state.tensors():  # of the optimiser some have come by now, and begin at nothing
-            tensor.zero_()
-        for tensor, copy in zip(kept, copies, strict=True):
-            tensor.copy_(copy)
+        with _left_as_it_was(state):
+            side.wait_stream(torch.cuda.current_stream(like.device))
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP_STEPS):
+                    masked(*inputs)
+            torch.cuda.current_stream(like.device).wait_stream(side)
+            state.optimizer.zero_grad(set_to_none=True)
+            with torch.cuda.graph(self._graph):
+                self._row = masked(*inputs)
 
     def replay(self, batch: Tensor, rates: Rates, average: float) -> Tensor:
         self._batch.copy_(batch)
@@ -245,6 +246,21 @@ class _Captured:
         self._average.fill_(average)
         self._graph.replay()
         return self._row.clone()
+
+
+@contextlib.contextmanager
+def _left_as_it_was(state: TrainingState) -> Iterator[None]:
+    """Put back what steps taken for trial change, the tensors staying the same; what they made begins at nothing."""
+    kept = state.tensors()
+    copies = [tensor.detach().clone() for tensor in kept]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor in state.tensors():
+                tensor.zero_()
+            for tensor, copy in zip(kept, copies, strict=True):
+                tensor.copy_(copy)
 
 
 def is_taken(row: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from distill_engine.models.persistence import load_model, save_model_from_checkp
 from distill_engine.training import checkpoint
 from distill_engine.training.checkpoint import LoadedCheckpoint, take_newest
 from distill_engine.training.loop import Outcome, Start
-from distill_engine.training.state import fresh_state
+from distill_engine.training.state import Progress, fresh_state
 from tests.engine.runs import SmallRun, small_config, write_dataset
 
 
@@ -103,6 +103,29 @@ def test_a_restored_state_equals_the_one_that_was_saved(run: SmallRun) -> None:
         for key, value in state.optimizer.state[parameter].items():
             assert torch.equal(value, saved.tensors[f"optimizer/{name}/{key}"])
     assert state.ema.keys() == state.best.keys() == state.model.state_dict().keys()
+
+
+def test_what_is_restored_lies_in_memory_as_the_weights_do(run: SmallRun) -> None:
+    config = small_config(max_epochs=1, ema_decay=0.9, memory_format="channels_last")
+    state = fresh_state(config, torch.device("cpu"))
+    checkpoint.restore(state, loaded(run.train(config)))
+    for name, parameter in state.model.named_parameters():
+        kept = state.optimizer.state[parameter].items()
+        alike = [state.ema[name], *(tensor for key, tensor in kept if key != "count")]
+        assert all(tensor.stride() == parameter.stride() for tensor in alike)
+
+
+def test_the_next_is_due_an_interval_after_the_last_was_asked_for(tmp_path: Path) -> None:
+    """Whoever writes it beside the steps may need longer than the next epochs do."""
+    progress = Progress()
+    config = small_config(checkpoint_interval=2, checkpoint_minutes=0.0)
+    checkpoints = checkpoint.Checkpoints(tmp_path, config, progress)
+    due = []
+    for progress.epoch in range(1, 6):
+        due.append(checkpoints.due(progress))
+        if due[-1]:
+            checkpoints.count_from(progress.epoch)
+    assert due == [False, True, False, True, False]
 
 
 def test_the_best_weights_stay_the_averaged_ones_when_averaging_ends(run: SmallRun) -> None:
