@@ -36,6 +36,7 @@ from distill_engine.events import (
     RunStarted,
     RunStopped,
     StopNow,
+    SystemSample,
     WarningRaised,
 )
 from distill_engine.launched import place
@@ -60,6 +61,7 @@ from distill_engine.training.run import in_run
 from distill_engine.training.state import Progress
 from distill_engine.versions import versions
 from distill_engine.words import encodable, shown
+from distill_engine.worker_log import log_to
 
 LEAST_SECONDS = 120.0
 """A model that trained for less makes no sound worth half a minute of analysis; `analyze` does it all the same."""
@@ -72,7 +74,7 @@ _log = logging.getLogger(__name__)
 
 def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]:
     """Train a run whose lock this process holds, showing each event; return the exit status and how it ended."""
-    _log_to(folder.worker_log)
+    worker_log = log_to(folder.worker_log)
     log = EventLog(folder)
     restarted = log.last_seq > 0
     watch = RunWatch(run_epochs(folder).done if restarted else ())
@@ -82,6 +84,8 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]
         with one_at_a_time:
             for told in watch.told(event):
                 show(log.append(told))
+        if isinstance(event, SystemSample):  # every two seconds
+            worker_log.keep_small()
 
     control = Control(folder, report, restarted=restarted)
     try:
@@ -109,13 +113,6 @@ def _ended(folder: RunFolder, control: Control, restarted: bool, report: Report)
         _log.error(traceback.format_exc())
         return 1, _failed(folder, *_in_words(error))
     return 128 + control.signal if isinstance(ending, RunStopped) and control.signal else 0, ending
-
-
-def _log_to(path: Path) -> None:
-    # A full disk must not print a traceback of logging's own to the terminal.
-    logging.raiseExceptions = False
-    logging.captureWarnings(True)
-    logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 
 
 def _train(folder: RunFolder, control: Control, restarted: bool, report: Report) -> RunStopped | RunFinished:
