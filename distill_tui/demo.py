@@ -1,7 +1,7 @@
 """`distill-tui --demo`: a home of its own for one visit, with recordings, a run that plays as if it trained, its model.
 
-Everything lies in a temporary folder that goes with the visit. The model is a description without weights, for they
-would be larger than the rest of Distill.
+Everything lies in a temporary folder that goes with the visit, also where that has no orderly end. The model is a
+description without weights, for they would be larger than the rest of Distill.
 """
 
 from __future__ import annotations
@@ -28,11 +28,18 @@ RECORDED_HOME = "/home/anna/distill"
 SHARE = 0.4
 """Of the recorded run's time that is over when the visit begins."""
 
+_REMOVER = """
+import shutil, sys, time
+sys.stdin.read()  # until whoever holds the other end is no more
+time.sleep(2)  # so long others may take to notice that, and write their last
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+
 
 @contextlib.contextmanager
 def demo() -> Iterator[str]:
     """Let DISTILL_HOME be a demo while this lasts; yield the path of the run that plays in it."""
-    with tempfile.TemporaryDirectory(prefix="distill-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="distill-demo-") as folder, _removed_if_killed(folder):
         os.environ["DISTILL_HOME"] = folder
         run = api.RunFolder(api.runs_folder() / RUN)
         dataset = Path(folder) / "recordings" / RUN
@@ -44,6 +51,19 @@ def demo() -> Iterator[str]:
         finally:
             player.kill()
             player.wait()
+
+
+@contextlib.contextmanager
+def _removed_if_killed(folder: str) -> Iterator[None]:
+    """Let another process remove the folder where this one is killed, as by a link that was lost."""
+    remover = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _REMOVER, folder], stdin=subprocess.PIPE, cwd="/", start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        remover.kill()
+        remover.communicate()
 
 
 def _unpack(run: api.RunFolder, dataset: Path) -> None:
