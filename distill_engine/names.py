@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from distill_engine.errors import UsageError
 
@@ -39,6 +40,12 @@ def name_from(text: str) -> str:
     while len(cleaned.encode()) > LONGEST_NAME:
         cleaned = cleaned[:-1].strip()
     return cleaned or "run"
+
+
+def folder_name(folder: Path) -> str:
+    """Return what a folder of recordings is called in a run and its models, which travel: never as its user is."""
+    name = folder.absolute().name
+    return "recordings" if name in (user_name(), Path.home().name) else name
 
 
 def nearest_words(asked: str, known: Sequence[str], what: str) -> str:

@@ -15,7 +15,7 @@ from distill_engine.errors import ConfigError, DatasetError, DistillError, Model
 from distill_engine.events import RunFinished
 from distill_engine.going_on import lets_go_on
 from distill_engine.library import LibraryEntry, find_model
-from distill_engine.names import checked_name, name_from
+from distill_engine.names import checked_name, folder_name, name_from
 from distill_engine.run_folder import RunFolder, RunInfo, RunLock
 from distill_engine.split import split_recordings
 from distill_engine.training.batch_fit import fitted
@@ -134,7 +134,7 @@ def new_run(plan: Plan, name: str | None = None) -> RunFolder:
         DistillError: the folder can't be written; nothing of it is left.
     """
     dataset = plan.scan.folder.resolve()
-    folder = run_folder.create(name_from(shown(dataset.name)) if name is None else checked_name(name))
+    folder = run_folder.create(name_from(shown(folder_name(dataset))) if name is None else checked_name(name))
     try:
         _fill(folder, plan, dataset)
     except BaseException as error:

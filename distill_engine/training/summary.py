@@ -20,6 +20,7 @@ from distill_engine.models.model_info import (
     recording_key,
 )
 from distill_engine.models.persistence import architecture_of
+from distill_engine.names import folder_name
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import fresh_text
 from distill_engine.training.state import TrainingState
@@ -70,7 +71,7 @@ class Origin:
     def _summary(self, state: TrainingState, preview: PreviewSaved | None) -> TrainingSummary:
         progress = state.progress
         return TrainingSummary(
-            dataset=encodable(self.scan.folder.absolute().name),
+            dataset=encodable(folder_name(self.scan.folder)),
             recordings=len(self.scan.used),
             seconds=self.scan.seconds,
             epochs=progress.epoch,

@@ -84,7 +84,7 @@ def _dataset_field(form: Form) -> Field:
 
 
 def _name_field(form: Form) -> Field:
-    folder = api.shown(form.dataset.name) if form.dataset else ""
+    folder = api.shown(api.folder_name(form.dataset)) if form.dataset else ""
     return Field(
         key=NAME,
         group=RUN_GROUP,
