@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from distill_engine.library import LibraryEntry, delete, export, export_target, import_model, list_models, rename
     from distill_engine.login_manager import login_manager_ends_processes
     from distill_engine.models.model_info import ModelInfo
-    from distill_engine.names import checked_name
+    from distill_engine.names import checked_name, folder_name
     from distill_engine.replay import read_recorded, write_beginning
     from distill_engine.run_epochs import RunEpochs, run_epochs
-    from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs, lock_holder
+    from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs, lock_holder, open_lock
     from distill_engine.run_history import History, Table
     from distill_engine.run_reading import Reading, glance, outline
     from distill_engine.run_removal import remove_run, size_of_run
@@ -132,10 +132,10 @@ _ROOMS = {
     "library": ("LibraryEntry", "delete", "export", "export_target", "import_model", "list_models", "rename"),
     "login_manager": ("login_manager_ends_processes",),
     "models.model_info": ("ModelInfo",),
-    "names": ("checked_name",),
+    "names": ("checked_name", "folder_name"),
     "replay": ("read_recorded", "write_beginning"),
     "run_epochs": ("RunEpochs", "run_epochs"),
-    "run_folder": ("RunFolder", "RunInfo", "find", "list_runs", "lock_holder"),
+    "run_folder": ("RunFolder", "RunInfo", "find", "list_runs", "lock_holder", "open_lock"),
     "run_history": ("History", "Table"),
     "run_reading": ("Reading", "glance", "outline"),
     "run_removal": ("remove_run", "size_of_run"),
@@ -248,6 +248,7 @@ __all__ = [
     "export_target",
     "find",
     "fold",
+    "folder_name",
     "follow",
     "get",
     "glance",
@@ -263,6 +264,7 @@ __all__ = [
     "looks_like_recording",
     "mel_picture",
     "models_folder",
+    "open_lock",
     "outline",
     "parse_value",
     "phase_in_words",

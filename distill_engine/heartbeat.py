@@ -56,7 +56,9 @@ def take(path: Path) -> Heartbeat | None:
     if holder(path) is not None:
         return None
     mine = f"{os.getpid()} {secrets.token_hex(8)}"
-    atomic.write_text(path, mine)
+    with atomic.replacing(path) as temporary:
+        temporary.touch(0o600)
+        temporary.write_text(mine)
     time.sleep(SETTLING_SECONDS)
     return Heartbeat(path, mine) if _text(path) == mine else None
 
@@ -78,6 +80,8 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace")
     except FileNotFoundError:
         return ""
+    except PermissionError:
+        return "another user's"
 
 
 def _age(path: Path) -> float:

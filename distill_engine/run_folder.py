@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 import time
@@ -171,7 +172,8 @@ def list_runs() -> list[RunFolder]:
         return []
     made: list[tuple[float, RunFolder]] = []
     for path in runs.iterdir():
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # one may be deleted at this moment
+        # One may be deleted at this moment, or be another user's.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             made.append(((path / RUN_FILE).stat().st_mtime, RunFolder(path)))
     return [folder for _, folder in sorted(made, key=lambda one: one[0], reverse=True)]
 
@@ -301,7 +303,7 @@ class RunLock:
     """The right to write into a run folder, held until `release` or the end of the process, however it ends."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self._descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        self._descriptor = open_lock(folder.lock_file)
         self._heartbeat: Heartbeat | None = None
         if not self._locked(folder):
             os.close(self._descriptor)
@@ -337,6 +339,15 @@ class RunLock:
         self.release()
 
 
+def open_lock(path: Path) -> int:
+    """Open a file to lock, which is the user's alone: whoever may open it can also lock it, and let others wait."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:  # made by an earlier version, or unpacked
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
 def trained_elsewhere(folder: RunFolder, holder: int | None) -> DistillError:
     """Return what one is told who wants to train a run that `holder` trains."""
     message = f"run {folder.name} is being trained by process {holder}"
@@ -357,6 +368,8 @@ def lock_holder(folder: RunFolder) -> int | None:
         descriptor = os.open(folder.lock_file, os.O_RDONLY)  # enough to ask, and a reader may have no right to write
     except FileNotFoundError:
         return None
+    except PermissionError:  # another user's
+        return _holder_by_system(folder.lock_file) or heartbeat.holder(folder.heartbeat_file)
     try:
         answer = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *question)))
     except OSError as error:
@@ -367,3 +380,14 @@ def lock_holder(folder: RunFolder) -> int | None:
         os.close(descriptor)
     kind, holder = (answer[0], answer[4]) if linux else (answer[3], answer[2])
     return None if kind == fcntl.F_UNLCK else holder
+
+
+def _holder_by_system(lock_file: Path) -> int | None:
+    """Return who holds a lock that one may not open, as the system's list of locks tells, which only Linux has."""
+    try:
+        inode, locks = lock_file.stat().st_ino, Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return None
+    # Such as "1: POSIX  ADVISORY  WRITE 4711 fd:00:2531452 0 EOF". Some file systems tell another device than stat.
+    held = (fields for line in locks if len(fields := line.split()) > 5 and fields[1] == "POSIX")
+    return next((int(one[4]) or -1 for one in held if one[5].rpartition(":")[2] == str(inode)), None)

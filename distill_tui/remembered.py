@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,7 +165,10 @@ def _last_change(corpus: Corpus) -> float:
 @contextlib.contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
     """Keep other dashboards from writing meanwhile, where the file system can."""
-    with (folder / LOCK).open("wb") as file:
+    descriptor = api.open_lock(folder / LOCK)
+    try:
         with contextlib.suppress(OSError):
-            fcntl.lockf(file, fcntl.LOCK_EX)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)

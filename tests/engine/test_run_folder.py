@@ -197,3 +197,10 @@ def test_a_process_id_that_was_used_again_proves_nothing() -> None:
     folder = made()
     folder.lock_file.write_text(str(os.getpid()))
     assert lock_holder(folder) is None
+
+
+def test_a_lock_is_for_the_user_alone_also_one_that_was_not() -> None:
+    folder = run_folder.create("a")
+    folder.lock_file.touch(0o666)
+    with RunLock(folder):
+        assert folder.lock_file.stat().st_mode & 0o777 == 0o600
