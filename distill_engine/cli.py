@@ -16,7 +16,7 @@ import click
 from distill_engine.commands import analysis, machine, models, runs, sound, training
 from distill_engine.commands.shared import say
 from distill_engine.errors import DistillError, StopRequestedError
-from distill_engine.threads import let_threads_sleep
+from distill_engine.torch_environment import prepare_for_torch
 
 
 class _InOrder(click.Group):
@@ -59,7 +59,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line; end with the exit status that fits."""
-    let_threads_sleep(os.environ)
+    prepare_for_torch(os.environ)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model's name may hold what a terminal can't show
     try:

@@ -45,7 +45,8 @@ def name_from(text: str) -> str:
 def folder_name(folder: Path) -> str:
     """Return what a folder of recordings is called in a run and its models, which travel: never as its user is."""
     name = folder.absolute().name
-    return "recordings" if name in (user_name(), Path.home().name) else name
+    person = (os.environ.get("USER"), os.environ.get("LOGNAME"), Path.home().name)
+    return "recordings" if name in person else name
 
 
 def nearest_words(asked: str, known: Sequence[str], what: str) -> str:

@@ -29,7 +29,7 @@ from distill_engine.service_messages import (
     decode_request,
     encode,
 )
-from distill_engine.threads import let_threads_sleep
+from distill_engine.torch_environment import prepare_for_torch
 from distill_engine.words import shown
 
 NICENESS = 5
@@ -129,7 +129,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     os.nice(NICENESS)
-    let_threads_sleep(os.environ)
+    prepare_for_torch(os.environ)
     os.environ.setdefault("OMP_NUM_THREADS", str(min(max((os.cpu_count() or 1) // 2, 1), MOST_THREADS)))
     logging.raiseExceptions = False
     logging.captureWarnings(True)

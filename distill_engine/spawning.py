@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 from distill_engine import home
-from distill_engine.threads import let_threads_sleep
+from distill_engine.torch_environment import prepare_for_torch
 
 
 def command_of(module: str, *arguments: str) -> list[str]:
@@ -19,7 +19,7 @@ def command_of(module: str, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """Return this process's environment, with relative paths made absolute: the folder of the other may differ."""
     variables = dict(os.environ)
-    let_threads_sleep(variables)
+    prepare_for_torch(variables)
     if "DISTILL_HOME" in variables:
         variables["DISTILL_HOME"] = str(home.state_folder().parent)
     package = Path(__file__).resolve().parent.parent
