@@ -38,7 +38,7 @@ def unpacked(name: Recorded) -> RunFolder:
     return RunFolder(folder)
 
 
-def unpacked_long(steps: int = LONG_STEPS) -> RunFolder:
+def unpacked_long(steps: int = LONG_STEPS, seconds_per_step: float = SECONDS_PER_STEP) -> RunFolder:
     """Return a run of so many steps, each told by an event of its own: the healthy one's numbers over and over.
 
     A step's line differs from a recorded one in `seq`, `time`, `step` and `epoch` alone.
@@ -49,11 +49,11 @@ def unpacked_long(steps: int = LONG_STEPS) -> RunFolder:
     long.write_info(msgspec.structs.replace(long.info(), id=uuid.uuid5(uuid.NAMESPACE_URL, "long").hex, name="long"))
     lines = long.events_file.read_bytes().splitlines(keepends=True)
     with long.events_file.open("wb") as file:
-        file.writelines(_long(lines, steps))
+        file.writelines(_long(lines, steps, seconds_per_step))
     return long
 
 
-def _long(lines: list[bytes], steps: int) -> Iterator[bytes]:
+def _long(lines: list[bytes], steps: int, seconds_per_step: float) -> Iterator[bytes]:
     """Yield the lines of a long run: the beginning of a short one, and its numbers repeated to so many steps."""
     events = [event for line in lines if (event := decode(line)) is not None]
     prepared = next(index for index, event in enumerate(events) if isinstance(event, PreprocessDone))
@@ -70,13 +70,13 @@ def _long(lines: list[bytes], steps: int) -> Iterator[bytes]:
     saved = next(event for event in events if isinstance(event, CheckpointSaved))
     seq, time, epoch = begin.seq, begin.time, 0
     for step in range(1, steps + 1):
-        seq, time = seq + 1, time + SECONDS_PER_STEP
-        place = b'{"type":"StepDone","seq":%d,"time":%.2f,"step":%d,"epoch":%d'
+        seq, time = seq + 1, time + seconds_per_step
+        place = b'{"type":"StepDone","seq":%d,"time":%.3f,"step":%d,"epoch":%d'
         yield place % (seq, time, step, epoch + 1) + next(tails)
         if step % LONG_STEPS_PER_EPOCH:
             continue
         seq, epoch = seq + 1, epoch + 1
-        left = (steps - step) * SECONDS_PER_STEP
+        left = (steps - step) * seconds_per_step
         place_of_epoch = {"seq": seq, "time": time, "epoch": epoch, "step": step, "seconds_left": left}
         yield encode(msgspec.structs.replace(next(epochs), best=epoch == 1, **place_of_epoch))
         if epoch % LONG_CHECKPOINT_EPOCHS == 0:
