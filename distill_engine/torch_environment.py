@@ -20,6 +20,6 @@ from distill_engine import home
 def prepare_for_torch(environment: MutableMapping[str, str]) -> None:
     """Set what the user hasn't set; it counts for a process that hasn't loaded torch yet."""
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    compiled = home.cache_folder() / "torch"
+    compiled = home.cache_folder() / "compiled"
     if os.access(next(folder for folder in (compiled, *compiled.parents) if folder.exists()), os.W_OK):
         environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
