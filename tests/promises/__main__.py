@@ -14,10 +14,12 @@ from traceback import format_exc
 
 import click
 
+from tests.promises.life import life
 from tests.promises.privacy import privacy
 from tests.promises.trial import Figure, Size, Trial
 
 TRIALS: dict[str, Trial] = {
+    "life": life,
     "privacy": privacy,
 }
 """By what they try."""

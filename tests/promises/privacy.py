@@ -104,15 +104,8 @@ class _Person:
         command = ["/bin/sh", "-c", f'umask {self.watch.umask:03o} && exec "$@"', "sh", *self.watch.command(DASHBOARD)]
         with Terminal(command, environment=self.watch.variables()) as terminal:
             terminal.wait_for("q leave")
-            for key in "2134":
-                terminal.press(key)
-                terminal.settle()
-            terminal.wait_for("strings")
-            terminal.press("/", *"strings", "enter", "p")
-            terminal.wait_for("dB|seed")
-            terminal.press("m")
-            terminal.wait_for(r"\.wav")
-            terminal.press("escape", "q")
+            terminal.lead(("2", r"\[2 Config\]"), ("1", r"\[1 Datasets\]"), ("3", r"\[3 Training\]"))
+            terminal.lead(("4", "p explore"), ("p", "Explore"), ("m", "Library shows"), ("q", ""))
             assert terminal.wait_for_end() == 0, terminal.text
 
     def _does_all_else(self) -> None:

@@ -114,6 +114,12 @@ class Terminal:
             os.write(self._master, _KEYS.get(key, key).encode())
             self.read(0.05)
 
+    def lead(self, *steps: tuple[str, str]) -> None:
+        """Press each key, and wait for the pattern that it brings: quick as they come, escape and a key are another."""
+        for key, pattern in steps:
+            self.press(key)
+            self.wait_for(pattern)
+
     def type(self, text: str) -> None:
         """Type a text, all of it at once."""
         self.send(text)
