@@ -32,6 +32,7 @@ def test_a_beating_file_keeps_a_second_worker_away_and_is_gone_after_it(folder: 
     assert lock_holder(folder) is None
     with RunLock(folder):
         assert lock_holder(folder) == os.getpid()
+        assert folder.heartbeat_file.stat().st_mode & 0o777 == 0o600
         with pytest.raises(DistillError, match=str(os.getpid())):
             RunLock(folder)
     assert lock_holder(folder) is None

@@ -27,6 +27,11 @@ def test_a_run_is_named_after_the_folder_unless_it_has_a_name(plan: Plan) -> Non
     assert [new_run(plan).name, new_run(plan).name, new_run(plan, "gongs").name] == ["bells", "bells-2", "gongs"]
 
 
+def test_a_run_never_takes_its_users_name_from_a_folder(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "bells")
+    assert new_run(plan).name == "recordings"
+
+
 def test_an_empty_name_is_refused_rather_than_taken_for_none(plan: Plan) -> None:
     with pytest.raises(UsageError, match="must not be empty"):
         new_run(plan, "")

@@ -105,7 +105,8 @@ class _Person:
         with Terminal(command, environment=self.watch.variables()) as terminal:
             terminal.wait_for("q leave")
             terminal.lead(("2", r"\[2 Config\]"), ("1", r"\[1 Datasets\]"), ("3", r"\[3 Training\]"))
-            terminal.lead(("4", "p explore"), ("p", "Explore"), ("m", "Library shows"), ("q", ""))
+            terminal.lead(("4", "strings "), ("G", "trained on +2 recordings of strings"), ("p", "Explore strings"))
+            terminal.lead(("m", "Library shows"), ("q", ""))
             assert terminal.wait_for_end() == 0, terminal.text
 
     def _does_all_else(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.engine.test_replay import playing
 from tests.recorded_runs import unpacked
-from tests.tui.terminal import DASHBOARD, DEMO, Terminal
+from tests.tui.terminal import DASHBOARD, DEMO, PATIENCE, Terminal
 from tests.tui.visits import been_everywhere
 
 
@@ -119,6 +119,17 @@ def _sent(terminal: Terminal, key: str) -> int:
     terminal.press(key)
     terminal.settle()
     return terminal.bytes - before
+
+
+def test_nothing_is_left_of_a_demo_that_was_killed(tmp_path: Path) -> None:
+    with Terminal(DEMO, environment={"TMPDIR": str(tmp_path)}) as terminal:
+        terminal.wait_for("training [0-9]+ %")
+        assert list(tmp_path.iterdir())
+        terminal.process.kill()
+        deadline = time.monotonic() + PATIENCE
+        while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert not list(tmp_path.iterdir())
 
 
 def test_with_ascii_nothing_else_reaches_the_terminal_and_the_run_says_what_it_does() -> None:
