@@ -18,10 +18,13 @@ from pathlib import Path
 import psutil
 
 from distill_engine import home, worker_log
-from distill_engine.client import start_run
+from distill_engine.client import command, start_run
+from distill_engine.events import Stop
 from distill_engine.run_folder import RunFolder, lock_holder
 from distill_engine.run_reading import glance
 from distill_engine.start import Wishes, plan_run
+from distill_engine.training.config import TrainingConfig
+from distill_engine.training.config_file import load_config
 from tests.engine.recordings import good
 from tests.engine.runs import SMALL
 from tests.engine.test_replay import playing
@@ -42,8 +45,10 @@ PER_SECOND = 1000
 PACE = 20
 """Events a second of a real run."""
 
+WORKER_STEPS = 1_500
+FLOOD = b"a library says something\n" * (1 << 16)
 WEEK = 7 * 24 * 3600 * PACE
-PATIENCE = 900.0
+PATIENCE = 400.0
 
 DASHBOARD_GROWTH, FOLLOW_GROWTH, WORKER_GROWTH = 24.0, 8.0, 24.0
 """MB. A dashboard keeps what it draws: 64 bytes a step and as much again in its charts' pyramids, until two million
@@ -85,7 +90,7 @@ def life(size: Size, scratch: Path) -> Iterator[Figure]:
 
 def _watchers(size: Size, scratch: Path) -> Iterator[Figure]:
     """Watch a played run through all screens, leave in every way, and find nothing left over."""
-    events, per_second = size.of(40_000, 600_000), size.of(200, PER_SECOND)
+    events, per_second = size.of(40_000, 500_000), size.of(200, PER_SECOND)
     if size.whole:
         write_sounding_model("bells", is_analysed=True)
     run = unpacked_long(events, 1 / per_second)
@@ -109,7 +114,7 @@ def _toured(size: Size, run: RunFolder, scratch: Path, follower: psutil.Process)
         _tour(terminal, explores=size.whole)
         before, files, seq = held_by(process, told), _files(), _seq(run)
         samples: list[tuple[float, float]] = []
-        while _seq(run) - seq < size.of(1, 300_000):
+        while _seq(run) - seq < size.of(1, 200_000):
             _tour(terminal, explores=False)
             samples.append((megabytes(process), megabytes(follower)))
         _tour(terminal, explores=size.whole)
@@ -215,31 +220,39 @@ def _week(scratch: Path) -> Iterator[Figure]:
 
 
 def _worker(scratch: Path) -> Iterator[Figure]:
-    """Let a worker take steps, save and preview, with a log that is spammed from outside."""
-    steps, samples = 3_000, []
+    """Let a worker take steps, save and preview while a dashboard watches and its log is flooded from outside."""
     run = _started(scratch / "sounds")
     worker = psutil.Process(lock_holder(run))
-    deadline = time.monotonic() + PATIENCE
+    samples: list[tuple[float, float]] = []
     held: list[tuple[int, int, int]] = []
-    while (step := _step(run)) < steps and time.monotonic() < deadline:
-        time.sleep(0.5)
-        if step > steps // 10:
-            samples.append(megabytes(worker))
+    with _dashboard(run, scratch / "counted") as terminal:
+        process, deadline = psutil.Process(terminal.process.pid), time.monotonic() + PATIENCE
+        _tour(terminal, explores=False)
+        before = held_by(process, scratch / "counted")
+        while (step := _step(run)) < WORKER_STEPS and time.monotonic() < deadline:
+            _tour(terminal, explores=False)
+            samples.append((megabytes(worker), megabytes(process)))
             held.append((worker.num_fds(), worker.num_threads(), len(worker.children(recursive=True))))
             with run.worker_log.open("ab") as log:
-                log.write(b"a library says something\n" * (1 << 16))
-    grown = growth(samples)
-    assert grown < WORKER_GROWTH, f"a worker grew by {grown:.1f} MB in {step} steps"
+                log.write(FLOOD)
+        answer = asyncio.run(command(run, Stop, PATIENCE))
+        assert answer.answer == "done", answer.words
+        _gone([worker, *worker.children(recursive=True)])
+        _settled(process, scratch / "counted", before)
+    grown = [growth(one) for one in zip(*samples, strict=True)]
+    assert grown[0] < WORKER_GROWTH, f"a worker grew by {grown[0]:.1f} MB in {step} steps"
+    assert grown[1] < DASHBOARD_GROWTH, f"a dashboard grew by {grown[1]:.1f} MB in {step} steps"
     third = len(held) // 3
     first, last = _most(held[:third]), _most(held[-third:])
     assert all(map(int.__le__, last, first)), f"a worker had {first} descriptors, threads and processes, then {last}"
-    largest = max(path.stat().st_size for path in run.path.glob("worker.log*"))
-    assert largest < 2 * worker_log.LARGEST, f"the worker's log has {largest} bytes"
-    assert len(list(run.checkpoints.iterdir())) <= 3
-    worker.send_signal(signal.SIGTERM)
-    _gone([worker, *worker.children(recursive=True)])
-    yield Figure(what="steps of a real worker", count=step)
-    yield Figure(what="MB by which it grew meanwhile", count=round(grown, 1))
+    sizes = [path.stat().st_size for path in run.path.glob("worker.log*")]
+    assert max(sizes) < 2 * worker_log.LARGEST, f"the worker's log has {max(sizes)} bytes"
+    checkpoints = [path.name for path in run.checkpoints.iterdir()]
+    assert len(checkpoints) <= load_config(run.config_file, TrainingConfig()).checkpoint_keep, checkpoints
+    yield Figure(what="steps of a real worker that a dashboard watched", count=step)
+    yield Figure(what="MB by which the worker grew meanwhile", count=round(grown[0], 1))
+    yield Figure(what="MB written into its log meanwhile", count=round(len(samples) * len(FLOOD) / 1e6, 1))
+    yield Figure(what="MB of its log in the end", count=round(sum(sizes) / 1e6, 1))
 
 
 def _started(dataset: Path) -> RunFolder:

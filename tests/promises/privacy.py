@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,11 @@ import soundfile
 
 from distill_engine.audio.io import WRITABLE_FORMATS
 from distill_engine.run_folder import RunFolder
+from distill_engine.run_reading import glance
 from tests.engine.program import small
 from tests.engine.recordings import sound
 from tests.promises.trial import Figure, Size
-from tests.promises.watched import Watch
+from tests.promises.watched import TIMEOUT, Watch
 from tests.tui.terminal import DASHBOARD, Terminal
 
 PERSON = "annabolena"
@@ -116,9 +118,11 @@ class _Person:
         run("preprocess", self.strings)
         run("train", self.strings, "--dry-run")
         endless = [one for one in QUICK if "max_epochs" not in one]
-        run("train", self.strings, *endless, "--set=max_epochs=10000", "--name=long", "--detach")
+        long = self.watch.start("train", self.strings, *endless, "--set=max_epochs=10000", "--name=long", "--detach")
+        _until_begun(RunFolder(self.distill / "state" / "runs" / "long"))
         for order in ("checkpoint", "pause", "resume", "stop"):
             run(order, "long")
+        assert long.wait(TIMEOUT) == 0
         run("follow", "long")
         run("show", "long")
         run("resume", "strings", "--set=max_epochs=2")
@@ -198,6 +202,13 @@ def _write_tagged(path: Path, seed: int) -> None:
     with soundfile.SoundFile(path, "w", 48_000, 1) as file:
         file.title = file.artist = file.comment = SECRET
         file.write(sound(100_000, seed=seed))
+
+
+def _until_begun(run: RunFolder) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not run.run_file.exists() or glance(run).state.last_step is None:
+        assert time.monotonic() < deadline, "the run in the background didn't begin"
+        time.sleep(0.1)
 
 
 def _longest_list(value: object) -> int:

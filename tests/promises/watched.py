@@ -91,19 +91,23 @@ class Watch:
 
     def run(self, *arguments: str | Path, status: int = 0) -> str:
         """Run `distill-engine` to its end, which must be with that status; return what it printed."""
-        process = subprocess.run(
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == status, f"{arguments} ended with {process.returncode}: {err}"
+        return out
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start `distill-engine`; strace ends when all that it started has, also in the background."""
+        return subprocess.Popen(
             self.command([sys.executable, "-m", "distill_engine", *map(str, arguments)]),
             env=self.variables(),
             cwd=self.folder,
             umask=self.umask,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT,
-            check=False,
         )
-        assert process.returncode == status, f"{arguments} ended with {process.returncode}: {process.stderr}"
-        return process.stdout
 
     def heard_outside(self) -> list[str]:
         """Return each sign of a connection, or of a look for one, that isn't within this machine."""
