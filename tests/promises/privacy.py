@@ -33,7 +33,6 @@ PERSON = "annabolena"
 SECRET = "whispered-in-the-tags"
 """Stands in every recording's tags, in the text of a file that is none, and in the path of the folder."""
 
-NOBODY = 65_534
 UMASKS = (0o077, 0o022, 0o002)
 LOCKS = ("lock", "heartbeat", "dashboard.lock")
 LOGS = ("worker.log", "events.jsonl", "commands.jsonl", "service.log", "dashboard.log", "distill-engine.log")
@@ -74,6 +73,7 @@ class _Person:
         self.shared.chmod(0o1777)
         for number, (name, where) in enumerate(itertools.product(("one.wav", "two.flac"), (self.strings, self.own))):
             _write_tagged(where / name, number)
+        _write_tagged(self.strings / "three.ogg", 4)
         (self.strings / "letter.wav").write_text(f"RIFF this is a letter, {SECRET}\n" * 50)
         environment = {
             "DISTILL_HOME": str(self.distill),
@@ -107,7 +107,7 @@ class _Person:
         with Terminal(command, environment=self.watch.variables()) as terminal:
             terminal.wait_for("q leave")
             terminal.lead(("2", r"\[2 Config\]"), ("1", r"\[1 Datasets\]"), ("3", r"\[3 Training\]"))
-            terminal.lead(("4", "strings "), ("G", "trained on +2 recordings of strings"), ("p", "Explore strings"))
+            terminal.lead(("4", "strings "), ("G", "trained on +3 recordings of strings"), ("p", "Explore strings"))
             terminal.lead(("m", "Library shows"), ("q", ""))
             assert terminal.wait_for_end() == 0, terminal.text
 
@@ -221,20 +221,23 @@ def _longest_list(value: object) -> int:
 
 
 _LOOK = """
-import errno, os, sys
-from distill_engine.run_folder import RunFolder, RunLock, lock_holder
+import os, sys
 from pathlib import Path
+from distill_engine.run_folder import RunFolder, list_runs, lock_holder
+from distill_engine.run_reading import outline
 
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)  # only now: the programs themselves may lie where nobody else may look
 run = RunFolder(Path(sys.argv[1]))
 assert lock_holder(run) == int(sys.argv[2]), lock_holder(run)
-for attempt in (lambda: os.open(run.lock_file, os.O_RDONLY), lambda: os.open(run.lock_file, os.O_RDWR)):
+for flags in (os.O_RDONLY, os.O_RDWR):
     try:
-        attempt()
+        os.open(run.lock_file, flags)
     except PermissionError:
         continue
     raise AssertionError("another user can take the run's lock")
-from distill_engine.commands.runs import runs
-runs([])
+assert [outline(folder).holder for folder in list_runs()] == [int(sys.argv[2])]
 """
 
 _HOLD = """
@@ -264,11 +267,8 @@ def _another_user() -> int:
         assert hold.stdout is not None
         assert hold.stdout.readline() == "held\n"
         environment = {**os.environ, "DISTILL_HOME": home, "PYTHONPATH": str(Path(__file__).parents[2])}
-        looked = subprocess.run(
-            [*python, _LOOK, run.path, str(hold.pid)],
-            user=NOBODY, group=NOBODY, extra_groups=[], env=environment, cwd="/",
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        look = [*python, _LOOK, run.path, str(hold.pid)]
+        looked = subprocess.run(look, env=environment, cwd="/", capture_output=True, text=True, check=False)
         hold.communicate("")
         assert looked.returncode == 0, looked.stderr
     return 4
