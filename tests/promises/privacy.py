@@ -267,7 +267,7 @@ def _another_user() -> int:
         assert hold.stdout is not None
         assert hold.stdout.readline() == "held\n"
         environment = {**os.environ, "DISTILL_HOME": home, "PYTHONPATH": str(Path(__file__).parents[2])}
-        look = [*python, _LOOK, run.path, str(hold.pid)]
+        look = [*python, _LOOK, str(run.path), str(hold.pid)]
         looked = subprocess.run(look, env=environment, cwd="/", capture_output=True, text=True, check=False)
         hold.communicate("")
         assert looked.returncode == 0, looked.stderr
