@@ -202,7 +202,8 @@ def _trained(recordings: Iterable[Path], minutes: float, scratch: Path, say: Say
     say(f"a run of {minutes:g} minutes")
     command = [sys.executable, "-m", "distill_engine", "train", str(folder), "--name", "bench"]
     limit = ["--set", f"max_minutes={minutes}"]
-    status = subprocess.run([*command, *limit], env=os.environ | {"DISTILL_HOME": str(home)}, check=False)
+    environment = os.environ | {"DISTILL_HOME": str(home)}
+    status = subprocess.run([*command, *limit], env=environment, stdout=sys.stdout, stderr=sys.stderr, check=False)
     if status.returncode:
         raise DistillError("the run failed", "its own words stand above")
     return load_model(home / "data" / "models" / "bench.distill")

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill_engine.audio.checks import Verdict, check_recording
+from distill_engine.audio.check_process import CheckProcess
+from distill_engine.audio.checks import Verdict
 from distill_engine.audio.io import tidy_reason
 from distill_engine.errors import StopRequestedError
 from distill_engine.listing import Candidate, list_folder
-from distill_engine.verdicts import VerdictIndex, signature
+from distill_engine.verdicts import Signature, VerdictIndex, signature
 from distill_engine.words import counted, duration, encodable, shown
 
 
@@ -29,6 +30,8 @@ class Recording(Verdict):
     path: Path
     name: str
     """Path below the dataset's folder, with forward slashes; may hold any character, so print `words.shown(name)`."""
+    signature: Signature | None = None
+    """What its file looked like before it was judged; None where that couldn't be asked."""
 
     @property
     def usable(self) -> bool:
@@ -86,11 +89,12 @@ def scan(
     index = VerdictIndex(folder, cache)
     recordings: list[Recording] = []
     try:
-        for candidate in listing.candidates:
-            if should_stop():
-                raise StopRequestedError
-            recordings.append(_check(candidate, index, should_stop))
-            on_progress(len(recordings), len(listing.candidates), candidate.name)
+        with CheckProcess(should_stop) as checker:
+            for candidate in listing.candidates:
+                if should_stop():
+                    raise StopRequestedError
+                recordings.append(_check(candidate, index, checker))
+                on_progress(len(recordings), len(listing.candidates), candidate.name)
     finally:
         index.save({candidate.name for candidate in listing.candidates})
     notes = (*listing.notes, *([index.note] if index.note else []))
@@ -136,21 +140,23 @@ def plain_data(scan: Scan) -> dict[str, object]:
     }
 
 
-def _check(candidate: Candidate, index: VerdictIndex, should_stop: Callable[[], bool]) -> Recording:
-    try:
-        verdict = Verdict(problem=candidate.problem) if candidate.problem else _verdict(candidate, index, should_stop)
-    except OSError as error:
-        verdict = Verdict(problem=_unreachable(candidate.path, error))
+def _check(candidate: Candidate, index: VerdictIndex, checker: CheckProcess) -> Recording:
+    before, verdict = None, Verdict(problem=candidate.problem)
+    if not candidate.problem:
+        try:
+            before = signature(candidate.path)
+            verdict = _verdict(candidate, before, index, checker)
+        except OSError as error:
+            verdict = Verdict(problem=_unreachable(candidate.path, error))
     known = {each.name: getattr(verdict, each.name) for each in dataclasses.fields(Verdict)}
-    return Recording(path=candidate.path, name=candidate.name, **known)
+    return Recording(path=candidate.path, name=candidate.name, signature=before, **known)
 
 
-def _verdict(candidate: Candidate, index: VerdictIndex, should_stop: Callable[[], bool]) -> Verdict:
-    before = signature(candidate.path)
+def _verdict(candidate: Candidate, before: Signature, index: VerdictIndex, checker: CheckProcess) -> Verdict:
     kept = index.find(candidate.name, before)
     if kept is not None:
         return kept
-    verdict = check_recording(candidate.path, should_stop)
+    verdict = checker.check(candidate.path)
     if signature(candidate.path) != before:
         return Verdict(problem="it changed while it was read; scan again when it is complete")
     index.keep(candidate.name, before, verdict)

@@ -6,8 +6,11 @@ tell (duplicates, an odd rate) isn't decided here.
 
 from __future__ import annotations
 
+import codecs
+import errno
 import hashlib
 import math
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from distill_engine.audio import containers
 from distill_engine.audio.io import open_sound, tidy_reason
 from distill_engine.audio.tags import SoundTags, tags_in
 from distill_engine.errors import StopRequestedError
-from distill_engine.words import counted, shown
+from distill_engine.words import counted, duration, shown, size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +45,8 @@ ABSURD_DB = 120.0
 LOWEST_DB = -200.0
 """dBFS, what stands for no sound at all, so that every level is a finite number."""
 _DC_OFFSET = 0.01  # of full scale, and at least a fifth of the recording's own RMS
+_MOST_UNWRITTEN = 1 << 30  # bytes: holes of an honest recording are pauses
+_MAGICS = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3")
 _DIGEST_BLOCK = 1 << 20
 _DECODE_SAMPLES = 1 << 19  # of all channels: a block decodes in a few ms, and a stop is asked for between two
 
@@ -58,7 +63,7 @@ class Verdict:
     format: str = ""
     """libsndfile's names of container and encoding, such as "WAV FLOAT"; "" where it couldn't be opened."""
     digest: str = ""
-    """BLAKE2b of the file's bytes, 32 hex digits; "" where it couldn't be read."""
+    """BLAKE2b of the file's bytes, 32 hex digits; "" where it couldn't be opened."""
     peak_db: float = LOWEST_DB
     """dBFS of the largest sample."""
     rms_db: float = LOWEST_DB
@@ -78,19 +83,17 @@ def check_recording(path: Path, should_stop: Callable[[], bool] = lambda: False)
     """
     import soundfile  # noqa: PLC0415
 
-    digest = ""
     try:
-        if kind := _special_kind(path):
-            return Verdict(problem=kind)
-        digest = _digest(path, should_stop)
-        if missing := containers.missing_from(path):
-            return Verdict(digest=digest, problem=missing)
+        if problem := _special_kind(path) or _unwritten(path) or containers.missing_from(path):
+            return Verdict(problem=problem)
         with open_sound(path) as file:
-            return _judge(file, digest, should_stop)
+            return _judge(file, digest_of(path, should_stop), should_stop)
     except OSError as error:
-        return Verdict(digest=digest, problem=f"unreadable: {tidy_reason(error)}")
+        return Verdict(problem=f"unreadable: {tidy_reason(error)}")
+    except MemoryError:
+        return Verdict(problem="unreadable: it asks for more memory than there is")
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-        return Verdict(digest=digest, problem=f"unreadable: {_evident_content(path) or tidy_reason(error)}")
+        return Verdict(problem=f"unreadable: {_evident_content(path) or tidy_reason(error)}")
 
 
 def _special_kind(path: Path) -> str:
@@ -104,6 +107,29 @@ def _special_kind(path: Path) -> str:
     return f"a {kinds.get(stat.S_IFMT(mode), 'special file')}, not a recording"
 
 
+def _unwritten(path: Path) -> str:
+    """Say so where most of a file was never written to the disk: to read a terabyte of nothing would take hours."""
+    with path.open("rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        unwritten = length - _written(file.fileno(), length) if length > _MOST_UNWRITTEN else 0
+    if unwritten <= _MOST_UNWRITTEN:
+        return ""
+    return f"{size(unwritten)} of its {size(length)} were never written to the disk"
+
+
+def _written(descriptor: int, length: int) -> int:
+    """Return how many bytes of a file aren't holes; all of them where the file system doesn't tell."""
+    place = written = 0
+    try:
+        while place < length:
+            start = os.lseek(descriptor, place, os.SEEK_DATA)
+            place = os.lseek(descriptor, start, os.SEEK_HOLE)
+            written += place - start
+    except OSError as error:
+        return written if error.errno == errno.ENXIO else length  # nothing but a hole follows
+    return written
+
+
 def _evident_content(path: Path) -> str:
     """Say in plain words what a file is that libsndfile only calls "not recognised"; "" where that isn't plain."""
     try:
@@ -113,11 +139,28 @@ def _evident_content(path: Path) -> str:
         return ""
     if not head:
         return "the file is empty"
-    text = bytes(range(32, 256)) + b"\t\n\r\f"
-    return "it holds text, not sound" if not head.translate(None, text) else ""
+    if not head.strip(b"\0"):
+        return "it begins with nothing but zeros, as an unfinished copy does"
+    if head.startswith(_MAGICS):
+        return "it ends within its header" if len(head) < 44 else ""
+    if head[4:8] == b"ftyp":
+        return "it is an MP4 or M4A file under another name; convert it to WAV or FLAC"
+    return "it holds text, not sound" if _is_text(head) else ""
 
 
-def _digest(path: Path, should_stop: Callable[[], bool]) -> str:
+def _is_text(head: bytes) -> bool:
+    """Say whether these bytes may be the beginning of a text, in UTF-8."""
+    if head.translate(None, bytes(range(32, 256)) + b"\t\n\r\f"):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # a letter may be cut at the end
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def digest_of(path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+    """Return a verdict's `digest`; raises OSError, and StopRequestedError between blocks."""
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         while block := file.read(_DIGEST_BLOCK):
@@ -179,10 +222,10 @@ def _problem(file: soundfile.SoundFile, levels: _Levels, damage: str) -> str:
 
 
 def _what_is_left(file: soundfile.SoundFile, levels: _Levels, damage: str) -> str:
-    seconds = file.frames / file.samplerate
+    whole = duration(file.frames / file.samplerate)
     if damage:  # the block it happened in is lost, so how far the decoder came isn't known
-        return f"not all of its {seconds:.1f} s can be decoded ({damage})"
-    return f"only {levels.frames / file.samplerate:.1f} of its {seconds:.1f} s can be decoded"
+        return f"not all of its {whole} can be decoded ({damage})"
+    return f"only {duration(levels.frames / file.samplerate)} of its {whole} can be decoded"
 
 
 def _emptiness(file: soundfile.SoundFile, levels: _Levels) -> str:

@@ -30,6 +30,15 @@ _BLOCK_SAMPLES = 1 << 22  # of all channels together: 16 MiB, whatever a header 
 # MP3 of low or varying bit rate, and Vorbis from the second seek on: samples were seen to be wrong by 0.4 to 0.9.
 _WRONG_AFTER_A_SEEK = ("MPEG", "VORBIS")
 _CUT_SECONDS = 1.0
+# What libsndfile says to programmers, or of something else than the file in question.
+_PLAINER = {
+    "internal error : SF_INFO struct incomplete": "its header gives no rate, or no number of channels",
+    "file does not exist or is not a regular file (possibly a pipe?)": "its decoder finds no sound in it",
+    "unspecified internal error": "its decoder can't make sense of it",
+    "unknown error in flac decoder": "its decoder can't make sense of it",
+    "internal psf_fseek() failed": "its decoder loses its way",
+    "embedding not supported for this file format": "something stands before its sound, such as a tag",
+}
 _RIFF_BYTES, _CHUNK_BYTES = 12, 8
 _PEAK_TIME_OFFSET = 12  # after the chunk's name, size and version
 _WRITE_FRAMES = 1 << 14  # libsndfile crashes the process on one long Ogg write (60 s)
@@ -79,7 +88,7 @@ def read_blocks(path: Path, seconds: float = 30.0, start_frame: int = 0) -> Iter
     if start_frame < 0 or not seconds > 0:
         raise ValueError(f"start_frame must be 0 or more and seconds above 0, not {start_frame} and {seconds}")
     with _opened(path) as file:
-        if start_frame and file.subtype.startswith(_WRONG_AFTER_A_SEEK):
+        if start_frame and _only_forwards(file):
             yield from _from(start_frame, _blocks(path, file, seconds, 0))
         else:
             yield from _blocks(path, file, seconds, start_frame)
@@ -92,11 +101,16 @@ def read_stretches(path: Path, stretches: Iterable[tuple[int, int]]) -> Iterator
     no more than 16 MiB of them. RecordingError where the file can't be opened or decoded.
     """
     with _opened(path) as file:
-        if file.subtype.startswith(_WRONG_AFTER_A_SEEK):
+        if _only_forwards(file):
             yield from _cut(_blocks(path, file, _CUT_SECONDS, 0), file.channels, stretches)
             return
         for start, stop in stretches:
             yield _stretch(path, file, start, stop)
+
+
+def _only_forwards(file: soundfile.SoundFile) -> bool:
+    """Say whether a place in it is only reached by decoding what is before."""
+    return file.subtype.startswith(_WRONG_AFTER_A_SEEK) or not file.seekable()
 
 
 def _from(start: int, blocks: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
@@ -145,7 +159,7 @@ def tidy_reason(error: Exception) -> str:
     if words == "System error":  # all that libsndfile keeps of the system's answer
         return "the system refused to read or write; the disk may be full"
     lowered = words if words[1:2].isupper() else words[:1].lower() + words[1:]
-    return shown(lowered) or "libsndfile can't decode it"
+    return _PLAINER.get(lowered) or shown(lowered) or "libsndfile can't decode it"
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:
@@ -191,7 +205,8 @@ def _blocks(path: Path, file: soundfile.SoundFile, seconds: float, start: int) -
     if start >= file.frames:
         return
     try:
-        file.seek(start)
+        if start:  # some encodings know no way back, not even to where they are
+            file.seek(start)
         while len(block := file.read(length, dtype="float32", always_2d=True)):
             yield block
     except soundfile.SoundFileError as error:

@@ -23,7 +23,7 @@ BLOCK_SECONDS = 8.0
 _ZERO_CROSSINGS = 32  # of the sinc, on either side
 _ROLLOFF = 0.99  # of the lower band limit: where the filter has fallen by half
 _LARGEST_FILTER = 1_000_000  # values; a rate of 44,101 Hz would ask for billions
-_INTERPOLATED_AT_ONCE = 1 << 14
+_WEIGHTS_AT_ONCE = 1 << 18  # of filters worked out anew: an absurd rate asks for a thousand to a sample
 
 # From what is held, the input index of its first sample, the first output wanted and how many: those outputs.
 _Outputs = Callable[[Tensor, int, int, int], Tensor]
@@ -169,8 +169,9 @@ def _interpolator(step: Fraction) -> _Outputs:
         return (held[(nearest - first)[:, None] + taps] * _weights(taps - phase[:, None], step)).sum(dim=1)
 
     def outputs(held: Tensor, first: int, wanted: int, count: int) -> Tensor:
-        starts = range(wanted, wanted + count, _INTERPOLATED_AT_ONCE)
-        ends = [min(start + _INTERPOLATED_AT_ONCE, wanted + count) for start in starts]
+        at_once = max(_WEIGHTS_AT_ONCE // len(taps), 1)
+        starts = range(wanted, wanted + count, at_once)
+        ends = [min(start + at_once, wanted + count) for start in starts]
         return torch.cat([section(held, first, torch.arange(*part)) for part in zip(starts, ends, strict=True)])
 
     return outputs

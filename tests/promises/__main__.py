@@ -16,9 +16,11 @@ import click
 
 from tests.promises.life import life
 from tests.promises.privacy import privacy
+from tests.promises.recordings import try_recordings
 from tests.promises.trial import Figure, Size, Trial
 
 TRIALS: dict[str, Trial] = {
+    "recordings": try_recordings,
     "life": life,
     "privacy": privacy,
 }
