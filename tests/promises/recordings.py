@@ -66,8 +66,10 @@ from pathlib import Path
 from distill_engine.audio import check_process
 from distill_engine.audio.preprocessing import preprocess_complex_spectrograms
 from distill_engine.datasets import scan
+from distill_engine.hushed import hush_libraries
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.words import encodable
+hush_libraries()
 check_process.PATIENCE_SECONDS = float(sys.argv[3])
 found = scan(Path(sys.argv[1]))
 config = replaced(TrainingConfig(), {"augmentation.copies": 1})
@@ -206,9 +208,9 @@ def _try_preparing(whole: Path, bad: Path, found: Found, scratch: Path) -> Itera
 
 def _try_training(bad: Path, found: Found, scratch: Path) -> Iterator[Figure]:
     """Train on all of it, for an epoch, as a script would."""
-    settings = {"max_epochs": 1, "augmentation.copies": 0, "batch_size": 8, "latent_dim": 8, "device": "cpu"}
-    options = itertools.chain.from_iterable(("--set", f"{key}={value}") for key, value in settings.items())
-    result = Program(scratch / "home").run("train", bad, "--name", "bad", "--json", *options)
+    result = Program(scratch / "home").train(
+        bad, "--name", "bad", "--json", max_epochs=1, batch_size=16, augmentation__copies=0
+    )
     assert result.status == 0, f"the run ended with {result.status}: {result.err}"
     assert not result.err, f"the run said {result.err}"
     events = [json.loads(line) for line in result.out.splitlines()]
@@ -295,5 +297,4 @@ def _scanned(folder: Path) -> _Told:
 
 def _prepared(folder: Path, cache: Path) -> _Told:
     command = [sys.executable, "-c", _PREPARE, str(folder), str(cache), str(PATIENCE_SECONDS)]
-    # mpg123 comments on what it decodes: kept off the screen by the programs, and of no interest here.
-    return _Told(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+    return _Told(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
