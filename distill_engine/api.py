@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from distill_engine.catalogue import axes_in_words
     from distill_engine.client import command, follow, start_run, start_worker
     from distill_engine.corpus_additions import add_to_corpus
-    from distill_engine.datasets import Recording, Scan, scan
+    from distill_engine.datasets import Recording, Scan, check_unchanged, scan
     from distill_engine.demo_recordings import write_recordings
     from distill_engine.errors import ConfigError, DistillError, NotFoundError, StopRequestedError
     from distill_engine.events import (
@@ -102,7 +102,7 @@ _ROOMS = {
     "catalogue": ("axes_in_words",),
     "client": ("command", "follow", "start_run", "start_worker"),
     "corpus_additions": ("add_to_corpus",),
-    "datasets": ("Recording", "Scan", "scan"),
+    "datasets": ("Recording", "Scan", "check_unchanged", "scan"),
     "demo_recordings": ("write_recordings",),
     "errors": ("ConfigError", "DistillError", "NotFoundError", "StopRequestedError"),
     "events": (
@@ -233,6 +233,7 @@ __all__ = [
     "cache_folder",
     "cells",
     "change_in_percent",
+    "check_unchanged",
     "checked_name",
     "checked_value",
     "command",

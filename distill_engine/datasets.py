@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_engine.audio.check_process import CheckProcess
-from distill_engine.audio.checks import Verdict
-from distill_engine.audio.io import tidy_reason
+from distill_engine.audio.checks import Verdict, digest_of
+from distill_engine.audio.io import RecordingError, tidy_reason
 from distill_engine.errors import StopRequestedError
 from distill_engine.listing import Candidate, list_folder
 from distill_engine.verdicts import Signature, VerdictIndex, signature
@@ -99,6 +99,25 @@ def scan(
         index.save({candidate.name for candidate in listing.candidates})
     notes = (*listing.notes, *([index.note] if index.note else []))
     return Scan(folder=folder, recordings=compared(recordings), notes=notes, other_files=listing.other_files)
+
+
+def check_unchanged(recording: Recording) -> None:
+    """Raise RecordingError where the file isn't any more what the scan decoded: it may crash a decoder now.
+
+    Its size and times tell; its bytes where these are others, for a backup or a renaming changes times too.
+    """
+    try:
+        if signature(recording.path) != recording.signature and digest_of(recording.path) != recording.digest:
+            raise changed(recording)
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
+        reason = "has vanished since the folder was scanned" if gone else f"can't be read: {tidy_reason(error)}"
+        raise RecordingError(f"{shown(recording.name)} {reason}") from None
+
+
+def changed(recording: Recording) -> RecordingError:
+    """Return what to say of a recording that isn't what the scan saw."""
+    return RecordingError(f"{shown(recording.name)} has changed since the folder was scanned")
 
 
 def compared(recordings: Sequence[Recording]) -> tuple[Recording, ...]:

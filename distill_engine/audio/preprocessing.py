@@ -29,16 +29,14 @@ from distill_engine.audio import cache as cache_files
 from distill_engine.audio.activity import FrameLevels, active_runs, runs_within
 from distill_engine.audio.augmentation import CopyParameters, colour, draw_copies, warp
 from distill_engine.audio.cache import CacheEntry, Runs
-from distill_engine.audio.checks import digest_of
-from distill_engine.audio.io import RecordingError, tidy_reason
+from distill_engine.audio.io import RecordingError
 from distill_engine.audio.spectrogram import AUDIBLE_FLOOR, MAGNITUDE_FLOOR, Normalisation, StreamingAnalyser
 from distill_engine.audio.waveform import SAMPLE_RATE, stream_waveform
-from distill_engine.datasets import Recording, Scan
+from distill_engine.datasets import Recording, Scan, changed, check_unchanged
 from distill_engine.errors import DatasetError, DistillError, StopRequestedError
 from distill_engine.side_by_side import one_thread_each
 from distill_engine.split import split_recordings
 from distill_engine.training.config import ComplexSpectrogramConfig, TrainingConfig
-from distill_engine.verdicts import signature
 from distill_engine.words import counted, encodable, shown
 
 CACHE_VERSION = 4
@@ -262,32 +260,14 @@ class _Work:
 
     def _source(self, recording: Recording) -> Iterator[Tensor]:
         """Yield the recording's waveform; RecordingError where it isn't what the scan saw."""
-        _check_unchanged(recording)
+        check_unchanged(recording)
         samples = 0
         for block in stream_waveform(recording.path):
             samples += len(block)
             yield block
         if abs(samples - recording.seconds * SAMPLE_RATE) > 2 + samples * 1e-5:
-            raise _changed(recording)
-        _check_unchanged(recording)
-
-
-def _check_unchanged(recording: Recording) -> None:
-    """Raise RecordingError where a file isn't what the scan decoded whole, in a process that it could crash.
-
-    Its size and times tell; its bytes where these are others, for a backup or a renaming changes times too.
-    """
-    try:
-        if signature(recording.path) != recording.signature and digest_of(recording.path) != recording.digest:
-            raise _changed(recording)
-    except OSError as error:
-        gone = isinstance(error, FileNotFoundError)
-        reason = "has vanished since the folder was scanned" if gone else f"can't be read: {tidy_reason(error)}"
-        raise RecordingError(f"{shown(recording.name)} {reason}") from None
-
-
-def _changed(recording: Recording) -> RecordingError:
-    return RecordingError(f"{shown(recording.name)} has changed since the folder was scanned")
+            raise changed(recording)
+        check_unchanged(recording)
 
 
 def _plan(recordings: Sequence[Recording], config: TrainingConfig) -> list[_Job]:

@@ -25,6 +25,7 @@ from distill_engine.audio.level import made_safe
 from distill_engine.audio.preprocessing import PreparedCorpus, PreparedItem
 from distill_engine.audio.spectrogram import analyse, synthesise
 from distill_engine.audio.waveform import load_waveform
+from distill_engine.datasets import check_unchanged
 from distill_engine.events import HeardRecording, PreviewSaved, SoundLevel
 from distill_engine.generation import reconstruct, sample
 from distill_engine.latent_path import Cloud
@@ -214,10 +215,15 @@ def _references(corpus: PreparedCorpus, config: TrainingConfig) -> list[Referenc
 
 
 def _audible_part(item: PreparedItem, config: TrainingConfig) -> Tensor:
-    """Return at most `preview_seconds` of the item's recording, from where it is first heard."""
+    """Return at most `preview_seconds` of the item's recording, from where it is first heard.
+
+    Raises:
+        RecordingError: it is gone, or isn't what the scan decoded.
+    """
     spectrogram = config.complex_spectrogram
     second, rest = divmod(item.runs[0][0] * spectrogram.hop_length, spectrogram.sample_rate)
     end = rest + round(config.preview_seconds * spectrogram.sample_rate)
+    check_unchanged(item.recording)
     waveform = load_waveform(item.recording.path, end / spectrogram.sample_rate, start_second=second)
     return waveform[rest:end]
 

@@ -292,6 +292,7 @@ class DatasetView(Vertical):
             self._say_sound(error.message, "warn")
 
     async def _draw_original(self, recording: api.Recording) -> None:
+        await asyncio.to_thread(api.check_unchanged, recording)
         self._original = await pictures_of(recording.path)
         self._show_pictures(self._original)
         self._say_sound(f"As recorded, {api.duration(recording.seconds)}")

@@ -142,7 +142,7 @@ def spoilt(count: int, draw: Draw) -> Iterator[tuple[str, bytes]]:
     """Yield so many files, name and content: each an original spoilt once or twice, under a suffix of any kind."""
     whole = list(originals().items())
     for number in range(count):
-        name, (content, suffix) = whole[number % len(whole)]
+        name, (content, suffix) = whole[7 * number % len(whole)]
         hows = [_SPOILERS[chosen] for chosen in draw.integers(len(_SPOILERS), size=draw.choice([1, 1, 1, 2]))]
         for how in hows:
             content = how(content, draw) if len(content) > _HEADER else content
@@ -188,6 +188,11 @@ def _rf64(size: int) -> bytes:
 
 
 # Samples that are no sound.
+
+
+def longer_than_told() -> tuple[str, bytes]:
+    """Return a sound MP3 with something behind it, as a player's tag: on such its decoder comments, past Python."""
+    return "longer.mp3", encoded("MP3", "MPEG_LAYER_III", sound(48_000)) + bytes(3_000)
 
 
 def odd_samples() -> Iterator[tuple[str, bytes]]:

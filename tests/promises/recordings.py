@@ -26,6 +26,7 @@ from distill_engine.words import shown
 from tests.engine.program import Program
 from tests.engine.recordings import good, sound
 from tests.promises.bad_recordings import (
+    longer_than_told,
     lying_headers,
     make_oddities,
     not_sound,
@@ -137,7 +138,8 @@ def try_recordings(size: Size, scratch: Path) -> Iterator[Figure]:
 
 def _make_bad(folder: Path, size: Size) -> int:
     every = size.of(13, 1)
-    count = write_all(folder, spoilt(size.of(30, 1_000), np.random.default_rng(size.seed)))
+    count = write_all(folder, spoilt(size.of(30, 2_000), np.random.default_rng(size.seed)))
+    count += write_all(folder, iter([longer_than_told()]))
     for kind in (lying_headers(), odd_samples(), not_sound()):
         count += write_all(folder, itertools.islice(kind, None, None, every))
     return count
@@ -214,6 +216,7 @@ def _try_training(bad: Path, found: Found, scratch: Path) -> Iterator[Figure]:
     assert result.status == 0, f"the run ended with {result.status}: {result.err}"
     assert not result.err, f"the run said {result.err}"
     events = [json.loads(line) for line in result.out.splitlines()]
+    assert "longer.mp3" in found.used
     (done,) = [event for event in events if event["type"] == "PreprocessDone"]
     assert done["found"] == done["used"] + len(done["skipped"]) == len(found.reasons), f"the run tells of {done}"
     assert events[-1]["type"] == "RunFinished", f"the run ended as {events[-1]}"
