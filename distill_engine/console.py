@@ -70,7 +70,14 @@ class JsonView:
             self._stream.write(encode(event))
             self._stream.flush()
         except OSError:
+            _let_go_of(self._stream)
             self._stream = None
+
+
+def _let_go_of(stream: TextIO | BinaryIO) -> None:
+    """Let what is still held for a reader who is gone go nowhere: Python would end with 120 because of it."""
+    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Lines:
@@ -146,6 +153,7 @@ class Lines:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
+            _let_go_of(self._stream)
             self._stream = None
 
 
