@@ -1,8 +1,13 @@
-"""Write a file whole or not at all: a temporary file beside the target, fsync, rename, fsync of the folder."""
+"""Write a file whole or not at all: a temporary file beside the target, fsync, rename, fsync of the folder.
+
+Whoever writes a temporary file holds a lock on it (flock) as long as it lives. So what a killed writer left is told at
+once from what another process is writing, on any machine that shares the folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import time
@@ -10,6 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".distill-"
+
+_TEMPORARY_FILES = f"{TEMPORARY_PREFIX}{12 * '[0-9a-f]'}*"
+"""Those of `temporary_beside`, and no file that anybody else may have called so."""
 
 
 @contextlib.contextmanager
@@ -20,17 +28,42 @@ def replacing(path: Path) -> Iterator[Path]:
     `TEMPORARY_PREFIX`. After an error it is removed and `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{path.suffix}"
+    temporary = temporary_beside(path)
     try:
-        yield temporary
-        _fsync(temporary, os.O_RDWR)
-        temporary.replace(path)
+        with held(temporary):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)  # which the person reading knows
         raise
-    _fsync(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a new name for a temporary file in the folder of `path`, with its suffix."""
+    return path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{path.suffix}"
+
+
+def sync(path: Path) -> None:
+    """Make a file's contents, or a folder's names, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(temporary: Path) -> Iterator[None]:
+    """Make an empty file and hold it, so that nobody takes it for abandoned."""
+    descriptor = _held_descriptor(temporary)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -51,16 +84,40 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def remove_abandoned(folder: Path, *, seconds: float = 3600) -> None:
-    """Remove what killed writers left in `folder`, where others may be writing: only what nobody touched for long."""
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > seconds:
-                path.unlink()
+    """Remove what killed writers left in `folder`, where others may be writing: what nobody holds.
+
+    Where the file system has no locks, only what nobody touched for so many seconds.
+    """
+    for path in folder.glob(_TEMPORARY_FILES):
+        with contextlib.suppress(OSError):  # gone by now, or not ours to remove
+            _remove_abandoned(path, seconds)
 
 
-def _fsync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
+def _remove_abandoned(path: Path, seconds: float) -> None:
+    descriptor = os.open(path, os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        if _is_abandoned(descriptor, seconds):
+            path.unlink()
     finally:
         os.close(descriptor)
+
+
+def _is_abandoned(descriptor: int, seconds: float) -> bool:
+    """Tell whether nobody holds a file, and hold it: nobody will from now on."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - os.fstat(descriptor).st_mtime > seconds
+    return True
+
+
+def _held_descriptor(temporary: Path) -> int:
+    while True:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        with contextlib.suppress(OSError):  # no locks there: `remove_abandoned` goes by the time
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # somebody took it for abandoned between these lines

@@ -7,11 +7,11 @@ process took it just now.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,13 +152,10 @@ def import_model(source: Path, name: str | None = None, folder: Path | None = No
     folder = folder or home.models_folder()
     wanted = name_from(source.stem) if name is None else checked_name(name)
     read_info(source)
-    staged = _staged_copy(source, folder)
-    try:
+    with _staged_copy(source, folder) as staged:
         # The source may have changed between the check and the copy.
         read_info(staged)
         return _existing_entry(_take_free_name(staged, folder, wanted))
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def export_target(entry: LibraryEntry, target: Path) -> Path:
@@ -178,18 +175,16 @@ def export(entry: LibraryEntry, target: Path, *, overwrite: bool = False) -> Pat
     if not os.path.isdir(target.parent):  # noqa: PTH112
         raise UsageError(f"there is no folder {shown(str(target.parent))}", "make it first, or name another place")
     read_info(entry.path)
-    staged = _staged_copy(entry.path, target.parent)
-    try:
-        if overwrite:
-            staged.replace(target)
-        else:
-            _move_to_free(staged, target)
-    except FileExistsError:
-        raise UsageError(f"{target} exists already", "name another place, or add --force") from None
-    except OSError as error:
-        raise _failed("exported", entry.path, error) from None
-    finally:
-        staged.unlink(missing_ok=True)
+    with _staged_copy(entry.path, target.parent) as staged:
+        try:
+            if overwrite:
+                staged.replace(target)
+            else:
+                _move_to_free(staged, target)
+        except FileExistsError:
+            raise UsageError(f"{target} exists already", "name another place, or add --force") from None
+        except OSError as error:
+            raise _failed("exported", entry.path, error) from None
     return target
 
 
@@ -247,15 +242,23 @@ def _entry_at(text: str) -> LibraryEntry | None:
     return _entry(path) if is_path and os.path.lexists(path) and not path.is_dir() else None
 
 
-def _staged_copy(source: Path, folder: Path) -> Path:
-    """Copy `source` durably to a hidden name in `folder`."""
-    staged = folder / f"{atomic.TEMPORARY_PREFIX}{secrets.token_hex(6)}{SUFFIX}"
+@contextlib.contextmanager
+def _staged_copy(source: Path, folder: Path) -> Iterator[Path]:
+    """Yield a durable copy of `source` under a hidden name in `folder`; it goes where it wasn't given another name."""
+    staged = atomic.temporary_beside(folder / f"copy{SUFFIX}")
     try:
-        with atomic.replacing(staged) as temporary:
-            shutil.copyfile(source, temporary)
-    except OSError as error:
-        raise _failed("copied", source, error) from None
-    return staged
+        with contextlib.ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                atomic.remove_abandoned(folder)
+                stack.enter_context(atomic.held(staged))
+                shutil.copyfile(source, staged)
+                atomic.sync(staged)
+            except OSError as error:
+                raise _failed("copied", source, error) from None
+            yield staged
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _take_free_name(staged: Path, folder: Path, wanted: str) -> Path:

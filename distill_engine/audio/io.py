@@ -274,7 +274,6 @@ def _write_whole(
     try:
         with (
             atomic.replacing(path) as temporary,
-            temporary.open("xb"),  # so that a place that can't be written is told in the system's own words
             soundfile.SoundFile(
                 os.fsencode(temporary), "w", sample_rate, frames.shape[1], encoding, format=chosen.upper()
             ) as file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from distill_engine import datasets
-from distill_engine.atomic import TEMPORARY_PREFIX
+from distill_engine.atomic import TEMPORARY_PREFIX, remove_abandoned, replacing, temporary_beside
 from distill_engine.audio import cache as cache_files
 from distill_engine.audio.activity import FrameLevels, active_runs, runs_within
 from distill_engine.audio.cache import cache_summary, clear_cache
@@ -420,13 +421,32 @@ def test_clearing_takes_the_caches_own_files_and_leaves_a_mapped_one_readable(fo
 def test_clearing_spares_a_file_being_written_and_removes_an_abandoned_one(tmp_path: Path) -> None:
     spectrograms = tmp_path / cache_files.SPECTROGRAMS
     spectrograms.mkdir()
-    living, abandoned = (spectrograms / f"{TEMPORARY_PREFIX}{name}.safetensors" for name in ("a", "b"))
-    for path in (living, abandoned):
+    abandoned = temporary_beside(spectrograms / "a.safetensors")
+    abandoned.write_bytes(b"half")
+    foreign = spectrograms / ".distill-notes"
+    foreign.write_text("mine")
+    with replacing(spectrograms / "b.safetensors") as living:
+        living.write_bytes(b"half")
+        clear_cache(tmp_path)
+        assert living.exists()
+        assert foreign.exists()
+        assert not abandoned.exists()
+
+
+def test_where_a_file_system_has_no_locks_only_what_is_old_is_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_no_locks(_descriptor: int, _kind: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", has_no_locks)
+    young, old = temporary_beside(tmp_path / "a"), temporary_beside(tmp_path / "b")
+    for path in (young, old):
         path.write_bytes(b"half")
-    os.utime(abandoned, (time.time() - 7200,) * 2)
-    clear_cache(tmp_path)
-    assert living.exists()
-    assert not abandoned.exists()
+    os.utime(old, (time.time() - 7200,) * 2)
+    remove_abandoned(tmp_path)
+    assert young.exists()
+    assert not old.exists()
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
