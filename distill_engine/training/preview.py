@@ -19,6 +19,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from distill_engine.atomic import TEMPORARY_PREFIX
 from distill_engine.audio.distance import SpectralDistance, spectral_distance
 from distill_engine.audio.io import RecordingError, write_recording
 from distill_engine.audio.level import made_safe
@@ -88,24 +89,34 @@ class Previews:
     def make(
         self, model: ConvVAE, *, step: int, epoch: int, best: bool, should_stop: Callable[[], bool]
     ) -> PreviewSaved | None:
-        """Write a preview into a folder of its own; return what was written and how far apart it sounds.
+        """Write a preview into a folder of its own, whole or not at all; return what it is and how far apart it sounds.
 
         `best` says that `model`, which must be evaluating, has the best weights so far. `should_stop` is asked between
         sounds; after a yes what was written is removed, and None returned. Raises DistillError or OSError where a
         sound can't be written, RunGoneError where the run's folder is gone.
         """
         folder = self._folder / f"step-{step:08d}"
+        try:
+            made = self._made(model, folder, step=step, epoch=epoch, best=best, should_stop=should_stop)
+            if made is not None and made.path:
+                shutil.rmtree(folder, ignore_errors=True)  # an earlier stretch's, of the same step
+                _unfinished(folder).rename(folder)
+        finally:
+            shutil.rmtree(_unfinished(folder), ignore_errors=True)
+        return made
+
+    def _made(
+        self, model: ConvVAE, folder: Path, *, step: int, epoch: int, best: bool, should_stop: Callable[[], bool]
+    ) -> PreviewSaved | None:
         heard: list[HeardRecording] = []
         samples: list[tuple[str, SoundLevel]] = []
         for reference in self._references:
             if should_stop():
-                shutil.rmtree(folder, ignore_errors=True)
                 return None
             heard.append(self._reconstruct(model, folder, reference))
         cloud = self._cloud(model)
         for number in range(1, self._config.preview_samples + 1):
             if should_stop():
-                shutil.rmtree(folder, ignore_errors=True)
                 return None
             samples.append(self._sample(model, cloud, folder, number))
         return PreviewSaved(
@@ -170,11 +181,17 @@ class Previews:
 
     def _write(self, path: Path, waveform: Tensor) -> str:
         make_inside(self._folder)
-        write_recording(path, waveform.numpy(), self._config.complex_spectrogram.sample_rate)
+        unfinished = _unfinished(path.parent) / path.name
+        write_recording(unfinished, waveform.numpy(), self._config.complex_spectrogram.sample_rate)
         return self._relative(path)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._folder.parent).as_posix()
+
+
+def _unfinished(folder: Path) -> Path:
+    """Return what a preview's folder is called until all of it is there."""
+    return folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
 
 
 def level_of(waveform: Tensor) -> SoundLevel:
