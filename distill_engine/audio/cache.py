@@ -151,9 +151,17 @@ def _read_entry(path: Path, key: str, start: bytes, status: os.stat_result) -> C
     whole = start == header(key, frames=frames, n_mels=n_mels, runs=runs)
     if not whole or status.st_size != HEADER_BYTES + sum(sizes):
         return None
-    return CacheEntry(
+    entry = CacheEntry(
         path=path, frames=frames, n_mels=n_mels, active=_read_runs(path, HEADER_BYTES + sum(sizes[:2]), frames)
     )
+    return entry if _can_be_sums(read_sums(entry)) else None
+
+
+def _can_be_sums(sums: npt.NDArray[np.float32]) -> bool:
+    """Tell whether these may be sums and sums of squares: a statistic of a whole corpus is made of them."""
+    import numpy as np  # noqa: PLC0415
+
+    return bool(np.isfinite(sums).all() and (sums[:, 1] >= 0).all())
 
 
 def _read_runs(path: Path, offset: int, frames: int) -> Runs:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from distill_engine.audio.descriptors import MEASURES, describe
 from distill_engine.audio.spectrogram import synthesise
-from distill_engine.errors import StopRequestedError
+from distill_engine.errors import ModelFileError, StopRequestedError
 from distill_engine.models.latent_spread import (
     Spread,
     normal_scores,
@@ -37,6 +37,7 @@ from distill_engine.models.latent_spread import (
 from distill_engine.models.model_info import LatentAxis
 from distill_engine.models.persistence import LoadedModel
 from distill_engine.side_by_side import one_thread_each
+from distill_engine.words import shown
 
 MOST_AXES = 16
 """Axes kept: they hold 85 % of the spread of a corpus of 24 recordings, and take a kilobyte each in the file."""
@@ -190,11 +191,17 @@ class _Ear:
 
     @torch.inference_mode()
     def encoded(self, pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the latents [n, latent_dim] of normalised pieces, and their levels in dB [n]."""
+        """Return the latents [n, latent_dim] of normalised pieces, and their levels in dB [n].
+
+        Raises:
+            ModelFileError: the model takes pieces to where no finite number is.
+        """
         latents, levels = [], []
         for batch in pieces:
             self.count.heed()
             latents.append(self._loaded.model.encode(batch)[0])
+            if not latents[-1].isfinite().all():
+                raise ModelFileError(f"the model {shown(self._loaded.info.name)} makes numbers that aren't finite")
             levels.append(_levels(self._loaded.normalisation.denormalise(batch)))
         return torch.cat(latents), torch.cat(levels)
 

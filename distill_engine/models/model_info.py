@@ -219,8 +219,14 @@ class _Version(Struct):
 
 
 def encode_info(info: ModelInfo) -> str:
-    """Return the JSON document for a file's header. Numbers that aren't finite become null."""
-    return msgspec.json.encode(info).decode()
+    """Return the JSON document for a file's header. Of what may be missing, numbers that aren't finite become null.
+
+    Raises:
+        ModelFileError: `decode_info` would refuse it, as for any other number that isn't finite.
+    """
+    document = msgspec.json.encode(info).decode()
+    decode_info(document, f"the model {info.name!r}")
+    return document
 
 
 def decode_info(document: str, file_name: str) -> ModelInfo:

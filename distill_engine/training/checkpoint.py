@@ -8,6 +8,7 @@ is taken only if it still matches.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from distill_engine.models.model_info import ModelInfo
 from distill_engine.models.tensor_file import read_header
 from distill_engine.run_folder import make_inside
 from distill_engine.training.config import TrainingConfig
-from distill_engine.training.state import Progress, TrainingState
+from distill_engine.training.state import Progress, TrainingState, greatest_norm
 
 FORMAT = 3
 METADATA_KEY = "checkpoint"
@@ -158,7 +159,7 @@ def load(path: Path) -> LoadedCheckpoint:
     """Read a whole checkpoint and hold it to its digest.
 
     Raises:
-        DistillError: it can't be read, or isn't what was written.
+        DistillError: it can't be read, isn't what was written, or holds numbers that aren't finite.
     """
     info = read_info(path)
     try:
@@ -167,6 +168,8 @@ def load(path: Path) -> LoadedCheckpoint:
         raise DistillError(f"{path.name} can't be read: {error}") from None
     if _digest(tensors) != info.digest:
         raise DistillError(f"{path.name} is damaged: its contents don't match their digest")
+    if not math.isfinite(greatest_norm(list(tensors.values()))):
+        raise DistillError(f"{path.name} is of no use: it holds numbers that aren't finite")
     return LoadedCheckpoint(path=path, info=info, tensors=tensors)
 
 

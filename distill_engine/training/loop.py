@@ -49,7 +49,7 @@ from distill_engine.training.orders import follow_orders
 from distill_engine.training.preview import Previews
 from distill_engine.training.rank_start import together
 from distill_engine.training.readings import Readings
-from distill_engine.training.recovery import DivergingError, go_back, heed_skip
+from distill_engine.training.recovery import DivergingError, go_back, heed_skip, look, refuse_if_unsound
 from distill_engine.training.run import Orders, Report, Run, ShouldStop
 from distill_engine.training.state import LossMeans, Progress, Sums, TrainingState, fresh_state
 from distill_engine.training.step import Rates, Stepper, StepResult, learning_rate
@@ -206,7 +206,7 @@ def train_epoch(
                 if result.taken:
                     progress.sums.add(result.magnitude, result.frequency, result.stft, result.kl)
                 meter.add(result)
-                heed_skip(progress, result, report)
+                heed_skip(state, result, report)
 
         is_left = False
         for batch in waits_counted(loader.epoch(progress.epoch, first_batch=progress.batch), progress.sums):
@@ -215,9 +215,11 @@ def train_epoch(
             step = progress.step + 1
             rates = _rates(config, step, total_steps, progress.rate_factor)
             row = stepper.take(batch.to(config.device), step, rates)
+            look(state, step, row)
             progress.step, progress.batch = step, progress.batch + 1
             heed(readings.add(row, step, rates))
         heed(readings.rest())
+    refuse_if_unsound(state)
     if is_left:
         return False
     progress.epoch, progress.batch, progress.unjudged = progress.epoch + 1, 0, True
@@ -276,9 +278,9 @@ def _train_until_end(
     while True:
         try:
             return _train_epochs(state, run)
-        except DivergingError:
+        except DivergingError as diverging:
             run.aside.settle()
-            go_back(state, run, checkpoints, first)
+            go_back(state, run, checkpoints, first, diverging)
 
 
 def _train_epochs(state: TrainingState, run: Run) -> tuple[Ending, Stop | StopNow | None]:

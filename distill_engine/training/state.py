@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -96,8 +96,9 @@ class Progress(msgspec.Struct, kw_only=True):
         return self.skipped_in_row == 0
 
     def is_better(self, loss: float) -> bool:
-        """Tell whether an epoch's loss is the best so far."""
-        return math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+        """Tell whether an epoch's loss is the best so far; one that isn't finite neither is, nor is one to beat."""
+        best = self.best_loss
+        return math.isfinite(loss) and (best is None or not math.isfinite(best) or loss < best)
 
 
 @dataclass(kw_only=True)
@@ -149,11 +150,38 @@ class TrainingState:
         kept = [value for state in self.optimizer.state.values() for value in state.values()]
         return [*self.model.parameters(), *self.ema.values(), *kept]
 
+    def size(self) -> Tensor:
+        """Return the greatest norm of what a step changes, [] on the device: not finite where a number in it isn't."""
+        return greatest_norm(self.tensors())
+
+    def is_finite(self) -> bool:
+        """Tell whether every number is one to go on from; this waits for the device."""
+        sums = self.progress.sums
+        parts = (sums.magnitude, sums.frequency, sums.stft, sums.kl)
+        return all(map(math.isfinite, parts)) and math.isfinite(self.size()) and self.has_finite_best()
+
+    def has_finite_best(self) -> bool:
+        """Tell whether the best weights are a model's, or none are kept yet; this waits for the device."""
+        return not self.best or math.isfinite(greatest_norm(list(self.best.values())))
+
+    def take_best_of(self, other: TrainingState) -> None:
+        """Let the best so far be another state's."""
+        mine, its = self.progress, other.progress
+        self.best = other.best
+        mine.best_loss, mine.best_epoch, mine.best_step = its.best_loss, its.best_epoch, its.best_step
+
     def keep_best(self, loss: float) -> None:
-        """Remember the judged weights as the best so far."""
+        """Remember the judged weights as the best so far; a `loss` that isn't finite is none to beat."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.judged_weights().items()}
         progress = self.progress
-        progress.best_loss, progress.best_epoch, progress.best_step = loss, progress.epoch, progress.step
+        progress.best_loss = loss if math.isfinite(loss) else None
+        progress.best_epoch, progress.best_step = progress.epoch, progress.step
+
+
+@torch.no_grad()
+def greatest_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the greatest norm of several tensors, [] on their device: not finite where a number in them isn't."""
+    return torch.stack(torch._foreach_norm(list(tensors))).max()
 
 
 def fresh_state(

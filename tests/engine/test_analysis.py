@@ -16,7 +16,7 @@ from distill_engine.audio.descriptors import MEASURES
 from distill_engine.audio.spectrogram import MAGNITUDE_FLOOR
 from distill_engine.catalogue import axes_in_words, axes_table, details
 from distill_engine.commands.analysis import analyze
-from distill_engine.errors import StopRequestedError, UsageError
+from distill_engine.errors import ModelFileError, StopRequestedError, UsageError
 from distill_engine.events import Event, PreprocessProgress, WarningRaised
 from distill_engine.library import find_model
 from distill_engine.models.analysis import LatentMap, analyse_model, check_axes
@@ -48,6 +48,13 @@ def untrained(time_frames: int) -> LoadedModel:
 @pytest.fixture(scope="module")
 def loaded() -> LoadedModel:
     return untrained(SHORT)
+
+
+def test_a_model_whose_latents_are_not_finite_is_not_analysed(pieces: Tensor) -> None:
+    broken = untrained(SHORT)
+    torch.nn.init.constant_(broken.model.encoder.to_mu.weight, 3e38)
+    with pytest.raises(ModelFileError, match="rain makes numbers that aren't finite"):
+        analyse_model(broken, [pieces])
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from distill_engine.errors import DistillError
 from distill_engine.events import CheckpointSaved
 from distill_engine.models.persistence import load_model, save_model_from_checkpoint
 from distill_engine.training import checkpoint
-from distill_engine.training.checkpoint import LoadedCheckpoint, take_newest
+from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint, take_newest
 from distill_engine.training.loop import Outcome, Start
 from distill_engine.training.state import Progress, fresh_state
 from tests.engine.runs import SmallRun, small_config, write_dataset
@@ -52,6 +52,23 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_its_reason_and_set_asid
     assert taken.path == older
     assert rejected == [f"{newest.name} is damaged: its contents don't match their digest"]
     assert kept(run) == [older]
+
+
+def test_a_state_that_is_not_finite_is_not_gone_on_from(run: SmallRun) -> None:
+    config = small_config(max_epochs=2)
+    good = loaded(run.train(config))
+    state = fresh_state(config, torch.device("cpu"))
+    checkpoint.restore(state, good)
+    with torch.no_grad():
+        next(state.model.parameters()).view(-1)[0] = float("nan")
+    state.progress.step += 1
+    folder = run.folder / "checkpoints"
+    with pytest.raises(DistillError, match="it holds numbers that aren't finite"):
+        Checkpoints(folder, config, state.progress).save(state, good.info.model, good.info.corpus)
+    taken, rejected = take_newest(folder)
+    assert taken is not None
+    assert taken.path == good.path
+    assert len(rejected) == 1
 
 
 def test_damaged_checkpoints_of_later_steps_never_cost_a_good_one(run: SmallRun) -> None:

@@ -197,6 +197,15 @@ def test_a_description_is_written_anew_and_the_weights_stay_byte_for_byte(saved:
     assert [left.name for left in tmp_path.iterdir()] == ["a.distill"]
 
 
+def test_a_description_that_could_not_be_read_again_is_not_written(saved: Path) -> None:
+    before = saved.read_bytes()
+    info = load_model(saved).info
+    overflown = msgspec.structs.replace(info, latent_mean=(math.nan,) * info.architecture.latent_dim)
+    with pytest.raises(ModelFileError, match="a description that can't be read"):
+        rewrite_info(saved, overflown)
+    assert saved.read_bytes() == before
+
+
 def test_another_model_gets_no_foreign_description(saved: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(saved, tmp_path / "a.distill"))
     with pytest.raises(ModelFileError, match="another model"):
