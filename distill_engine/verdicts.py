@@ -77,6 +77,7 @@ class VerdictIndex:
             return
         entries = {name: dataclasses.asdict(entry) for name, entry in sorted(kept.items())}
         try:
+            atomic.remove_abandoned(self._path.parent)
             atomic.write_text(
                 self._path,
                 json.dumps({"version": CHECKS_VERSION, "digest": _digest(entries), "entries": entries}) + "\n",
