@@ -109,5 +109,5 @@ def _give_up(state: TrainingState, run: Run, diverging: DivergingError) -> None:
         run.save(state)
     raise DivergedError(
         f"training diverged, even at half the rate: {diverging.evidence}",
-        "lower learning_rate, or gradient_clip; the best weights until then are kept",
+        f"lower learning_rate, or gradient_clip{'; the best weights until then are kept' if state.best else ''}",
     )
