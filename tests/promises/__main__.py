@@ -14,13 +14,17 @@ from traceback import format_exc
 
 import click
 
+from tests.promises.kills import kills
 from tests.promises.life import life
+from tests.promises.numbers import numbers
 from tests.promises.privacy import privacy
 from tests.promises.recordings import try_recordings
 from tests.promises.trial import Figure, Size, Trial
 
 TRIALS: dict[str, Trial] = {
+    "kills": kills,
     "recordings": try_recordings,
+    "numbers": numbers,
     "life": life,
     "privacy": privacy,
 }
