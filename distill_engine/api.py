@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from distill_engine.run_history import History, Table
     from distill_engine.run_reading import Reading, glance, outline
     from distill_engine.run_removal import remove_run, size_of_run
-    from distill_engine.run_state import RunState, fold
+    from distill_engine.run_state import RunState, fold, waits_for_disk
     from distill_engine.run_words import ago, best_loss, change_in_percent, phase_in_words, seconds_left, when_in_words
     from distill_engine.service_client import Service
     from distill_engine.service_messages import (
@@ -141,7 +141,7 @@ _ROOMS = {
     "run_history": ("History", "Table"),
     "run_reading": ("Reading", "glance", "outline"),
     "run_removal": ("remove_run", "size_of_run"),
-    "run_state": ("RunState", "fold"),
+    "run_state": ("RunState", "fold", "waits_for_disk"),
     "run_words": ("ago", "best_loss", "change_in_percent", "phase_in_words", "seconds_left", "when_in_words"),
     "service_client": ("Service",),
     "service_messages": ("AugmentedPictures", "Compare", "Explore", "Generate", "Generated", "Progress", "Steering"),
@@ -294,6 +294,7 @@ __all__ = [
     "start_worker",
     "state_folder",
     "unfitted_preset",
+    "waits_for_disk",
     "waveform_picture",
     "what_lets_go_on",
     "when_in_words",

@@ -21,12 +21,24 @@ _TEMPORARY_FILES = f"{TEMPORARY_PREFIX}{12 * '[0-9a-f]'}*"
 """Those of `temporary_beside`, and no file that anybody else may have called so."""
 
 
+class WriteError(OSError):
+    """A file couldn't be written: `filename` is the name it was to have, `needed` how many bytes it takes at least."""
+
+    def __init__(self, error: OSError, path: Path, needed: int) -> None:
+        super().__init__(error.errno, error.strerror, str(path))
+        self.needed = needed
+
+
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, size: int = 0) -> Iterator[Path]:
     """Yield a temporary path to write; on leaving without an error it becomes `path`, durably. Parents are made.
 
     The temporary file lies in the same folder, so the rename can't cross file systems, and its name starts with
-    `TEMPORARY_PREFIX`. After an error it is removed and `path` is as it was.
+    `TEMPORARY_PREFIX`. After an error it is removed and `path` is as it was. `size` is how many bytes will be written,
+    where that is known.
+
+    Raises:
+        WriteError: the system refused something.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
@@ -35,12 +47,12 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             sync(temporary)
             temporary.replace(path)
+        sync(path.parent)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        written = _removed(temporary)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # which the person reading knows
+            raise WriteError(error, path, size or written) from error  # by the name that the person reading knows
         raise
-    sync(path.parent)
 
 
 def temporary_beside(path: Path) -> Path:
@@ -69,7 +81,7 @@ def held(temporary: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Make `path` hold exactly `data`."""
-    with replacing(path) as temporary:
+    with replacing(path, len(data)) as temporary:
         temporary.write_bytes(data)
 
 
@@ -95,6 +107,16 @@ def remove_abandoned(folder: Path, *, seconds: float = 3600) -> None:
     for path in folder.glob(_TEMPORARY_FILES):
         with contextlib.suppress(OSError):  # gone by now, or not ours to remove
             _remove_abandoned(path, seconds)
+
+
+def _removed(temporary: Path) -> int:
+    """Remove what couldn't be finished; return how many bytes it had. A disk that refuses that too keeps a leftover."""
+    try:
+        size = temporary.stat().st_size
+        temporary.unlink()
+    except OSError:
+        return 0
+    return size
 
 
 def _remove_abandoned(path: Path, seconds: float) -> None:

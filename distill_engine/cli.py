@@ -17,6 +17,7 @@ from distill_engine.commands import analysis, machine, models, runs, sound, trai
 from distill_engine.commands.shared import say
 from distill_engine.errors import DistillError, StopRequestedError
 from distill_engine.torch_environment import prepare_for_torch
+from distill_engine.words import shown
 
 
 class _InOrder(click.Group):
@@ -79,6 +80,9 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of a list went away: nothing is wrong, and nothing can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _complain(f"{shown(str(error.filename or 'a file'))}: {(error.strerror or str(error)).lower()}", "")
         sys.exit(1)
     except Exception as error:  # no traceback reaches a user
         _complain(f"something broke inside Distill: {type(error).__name__}: {error}", _kept_traceback())

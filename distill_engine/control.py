@@ -30,6 +30,7 @@ from distill_engine.events import (
     Unpause,
     command_name,
     decode_command,
+    refusal_of_unknown,
 )
 from distill_engine.run_folder import RunFolder
 
@@ -45,13 +46,14 @@ class Control:
         self._path = folder.commands_file
         self._report = report
         self._read_to = 0
+        self._one_at_a_time = threading.RLock()  # whoever works beside training asks too
         self._orders: deque[AnyCommand] = deque()
-        self._lock = threading.RLock()  # a preview that is made beside the steps asks too
         self.stopping: AnyCommand | None = None
         self.signal = 0
         self._signal_taken = False
         self._step = self._epoch = 0
-        self._stale = self._new_commands() if restarted else []
+        before = self._new_lines() if restarted else []
+        self._stale = [command for line in before if (command := decode_command(line)) is not None]
 
     def stands_at(self, step: int, epoch: int) -> None:
         """Say where the run stands until it trains."""
@@ -89,24 +91,37 @@ class Control:
 
     def waiting(self) -> bool:
         """Tell whether `take` would return an order: asked before every step."""
-        with self._lock:
+        with self._one_at_a_time:
             if self.signal and not self._signal_taken:
                 self._signal_taken = True
                 self._orders.append(StopNow(id="", time=time.time(), sender=signal.Signals(self.signal).name))
-            for command in self._new_commands():
-                self.answer(command, "heard", "")
-                self._orders.append(command)
+            for line in self._new_lines():
+                command = decode_command(line)
+                if command is not None:
+                    self.answer(command, "heard", "")
+                    self._orders.append(command)
+                elif (refusal := refusal_of_unknown(line)) is not None:
+                    self._report(refusal)
             return bool(self._orders)
 
     def stop_waits(self, *, now_only: bool = False) -> bool:
         """Tell whether an order to end the run waits, or one to end it at once."""
         kinds = StopNow if now_only else Stop | StopNow
-        with self._lock:
+        with self._one_at_a_time:
             return self.waiting() and any(isinstance(order, kinds) for order in self._orders)
+
+    def turn_away(self, words: str) -> bool:
+        """Refuse what waits but for orders to end the run; tell whether one of those does."""
+        with self._one_at_a_time:
+            self.waiting()
+            for order in [one for one in self._orders if not isinstance(one, Stop | StopNow)]:
+                self._orders.remove(order)
+                self.answer(order, "refused", words)
+            return bool(self._orders)
 
     def take(self) -> AnyCommand | None:
         """Return the next order, None where none waits. One that ends the run is also kept in `stopping`."""
-        with self._lock:
+        with self._one_at_a_time:
             if not self.waiting():
                 return None
             order = self._orders.popleft()
@@ -157,20 +172,20 @@ class Control:
         self.signal = number
         signal.signal(number, signal.SIG_DFL)
 
-    def _size(self) -> int:
-        try:
-            return self._path.stat().st_size
-        except FileNotFoundError:
-            return 0
+    def _new_lines(self) -> list[bytes]:
+        """Return the whole lines added since last time.
 
-    def _new_commands(self) -> list[AnyCommand]:
-        """Return the whole lines added since last time; what can't be understood is passed over."""
-        size = self._size()
-        if size <= self._read_to:
+        A disk that can't be read for a moment has no orders: it must not end a run.
+        """
+        try:
+            size = self._path.stat().st_size
+            if size <= self._read_to:
+                return []
+            with self._path.open("rb") as file:
+                file.seek(self._read_to)
+                added = file.read(size - self._read_to)
+        except OSError:
             return []
-        with self._path.open("rb") as file:
-            file.seek(self._read_to)
-            added = file.read(size - self._read_to)
         whole = added[: added.rfind(b"\n") + 1]
         self._read_to += len(whole)
-        return [command for line in whole.splitlines() if (command := decode_command(line)) is not None]
+        return whole.splitlines()

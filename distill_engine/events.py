@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from distill_engine.words import shown
+
 PROTOCOL = 1
 
 Answer = Literal["heard", "done", "refused"]
@@ -277,8 +279,12 @@ class CommandAnswered(Event, frozen=True, kw_only=True):
     path: str = ""
 
 
+THE_DISK = "the disk"
+"""The reason of a pause that nobody asked for: what can't be written now is waited for, and then the run goes on."""
+
+
 class RunPaused(Event, frozen=True, kw_only=True):
-    """Training waits, and holds no GPU memory, until it is unpaused or stopped."""
+    """Training waits until it is unpaused or stopped; where that was asked for it holds no GPU memory meanwhile."""
 
     step: int
     epoch: int
@@ -414,6 +420,21 @@ def decode_command(line: bytes) -> AnyCommand | None:
         return _command_decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def refusal_of_unknown(line: bytes) -> CommandAnswered | None:
+    """Return the answer to an order that only another version knows; None for a line that is none."""
+    try:
+        order = msgspec.json.decode(line, type=_AnyOrder)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    words = "this run's worker is of another version of Distill, which doesn't know that"
+    return CommandAnswered(id=order.id, command=shown(order.type), answer="refused", words=words)
+
+
+class _AnyOrder(msgspec.Struct):
+    id: str
+    type: str
 
 
 def command_name(command: AnyCommand) -> str:

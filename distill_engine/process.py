@@ -57,6 +57,8 @@ def main() -> None:
         sys.exit(train_run(RunFolder(Path(sys.argv[1])), lambda _event: None))
     except DistillError as error:
         sys.exit(f"{error.message}: {error.hint}")
+    except OSError as error:
+        sys.exit(f"{error.filename or 'a file'}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,11 @@ import os
 import stat
 import struct
 import sys
+import threading
 import time
 import uuid
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,10 +31,14 @@ from distill_engine.errors import DistillError, NotFoundError, RunGoneError
 from distill_engine.events import AnyEvent, Event, decode, encode
 from distill_engine.heartbeat import Heartbeat
 from distill_engine.names import checked_name, nearest_words
+from distill_engine.room import keep_room
 from distill_engine.words import shown
 
 RUN_FILE = "run.json"
 EVENTS_FILE = "events.jsonl"
+
+ROOM_KEPT = 1 << 16
+"""Bytes: two hundred events, or as many orders."""
 
 _BLOCK = 1 << 16
 
@@ -234,28 +241,75 @@ class EventLog:
     """Appends events to a run's log, numbering them. Only the holder of the run's lock may make one.
 
     A line goes out in one write, so a reader sees whole lines but for a last one torn by a kill; opening the log cuts
-    such a line off.
+    such a line off. Lines that the disk doesn't take wait in memory, in their order, and room is kept for some behind
+    the end of the file, so that of a full disk one can be told.
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._descriptor = os.open(folder.events_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._path = folder.events_file
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         self.last_seq = self._mend()
+        self._waiting: deque[bytes] = deque()
+        self._writing = threading.Lock()
+        self._room_to = 0
+        self._torn_at = -1
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines wait for the disk."""
+        return bool(self._waiting)
 
     def append(self, event: Event) -> Event:
-        """Write the event with the next `seq` and the time; return it as written."""
+        """Write the event with the next `seq` and the time, or let it wait for the disk; return it as numbered."""
         numbered = msgspec.structs.replace(event, seq=self.last_seq + 1, time=time.time())
-        line = encode(numbered)
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.last_seq = numbered.seq
+        self._waiting.append(encode(numbered))
+        with contextlib.suppress(OSError):
+            self.catch_up()
         return numbered
 
+    def catch_up(self) -> None:
+        """Write what waits; OSError where the disk doesn't take it."""
+        with self._writing, self._named():
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._waiting.popleft()
+
+    def sync(self) -> None:
+        """Write what waits and make it durable; OSError where that can't be."""
+        self.catch_up()
+        with self._named():
+            os.fsync(self._descriptor)
+
     def close(self) -> None:
-        """Make what was written durable and let go of the file."""
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        """As `sync`, and let go of the file and of the room behind its end."""
+        try:
+            self.sync()
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size)
+        finally:
+            os.close(self._descriptor)
+
+    def _write(self, line: bytes) -> None:
+        if self._torn_at >= 0:
+            os.ftruncate(self._descriptor, self._torn_at)
+            self._torn_at, self._room_to = -1, 0
+        end = os.fstat(self._descriptor).st_size
+        if end + len(line) + ROOM_KEPT // 2 > self._room_to:
+            keep_room(self._descriptor, end, ROOM_KEPT)
+            self._room_to = end + ROOM_KEPT
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            self._torn_at = end
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let what goes wrong tell the file: a descriptor has no name."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
 
     def _mend(self) -> int:
         """Cut off what follows the last line that is an event; return that event's `seq`, 0 where there is none.
@@ -270,6 +324,15 @@ class EventLog:
             bad = len(tail.rpartition(b"\n")[2]) or len(line) + 1
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - bad)
         return 0
+
+
+def keep_room_for_commands(folder: RunFolder) -> None:
+    """Let orders be written on a full disk too. Only the holder of the run's lock may ask for it."""
+    descriptor = os.open(folder.commands_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        keep_room(descriptor, os.fstat(descriptor).st_size, ROOM_KEPT)
+    finally:
+        os.close(descriptor)
 
 
 def _seq(line: bytes) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from distill_engine.events import (
+    THE_DISK,
     CheckpointSaved,
     CommandAnswered,
     EpochDone,
@@ -149,6 +150,11 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     def is_gone(self) -> bool:
         """Whether its folder was deleted or moved, or its disk is away."""
         return isinstance(self.ending, RunFailed) and self.ending.message == FOLDER_GONE
+
+
+def waits_for_disk(state: RunState) -> bool:
+    """Tell whether the run is paused because something can't be written: it goes on by itself."""
+    return state.pause is not None and state.pause.reason == THE_DISK
 
 
 def apply(state: RunState, event: Event) -> RunState:

@@ -25,7 +25,7 @@ from distill_engine.events import (
 )
 from distill_engine.going_on import what_lets_go_on
 from distill_engine.run_reading import Reading
-from distill_engine.run_state import RunState
+from distill_engine.run_state import RunState, waits_for_disk
 from distill_engine.words import columns, counted, duration, shown, size
 
 DAY = 86_400.0
@@ -245,7 +245,8 @@ def _how_far(reading: Reading, now: float) -> Iterator[str]:
             yield f"It has trained, {done}, and its model is there; it is finding the sliders{sounds}."
         case "paused":
             since = f", {ago(state.pause.time, now)}," if state.pause else ""
-            yield f"It was paused{since} and waits: {done}."
+            what = " for its disk" if waits_for_disk(state) else ""
+            yield f"It was paused{since} and waits{what}: {done}."
         case _:
             yield from _how_it_ended(state, done, now)
 
@@ -416,6 +417,8 @@ def _what_next(reading: Reading, now: float) -> Iterator[str]:
     name, state = shlex.quote(reading.folder.name), reading.state
     engine = "distill-engine"
     match state.phase:
+        case "paused" if waits_for_disk(state):
+            yield f"Next: it goes on by itself once its disk can be written; {engine} stop {name} ends it."
         case "paused":
             yield f"Next: {engine} resume {name} goes on; {engine} stop {name} ends it with a model."
         case "stopped":

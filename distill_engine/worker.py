@@ -6,6 +6,7 @@ same way, and whoever starts a worker needs nothing but the folder. `distill_eng
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -36,15 +37,15 @@ from distill_engine.events import (
     RunStarted,
     RunStopped,
     StopNow,
-    SystemSample,
     WarningRaised,
 )
 from distill_engine.launched import place
 from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import LoadedModel, load_model, save_model_from_checkpoint
+from distill_engine.patience import Patience
 from distill_engine.run_epochs import run_epochs
-from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands
+from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands, keep_room_for_commands
 from distill_engine.run_watch import RunWatch
 from distill_engine.sampling import sampled
 from distill_engine.slider_presets import steered_presets
@@ -61,7 +62,7 @@ from distill_engine.training.run import in_run
 from distill_engine.training.state import Progress
 from distill_engine.versions import versions
 from distill_engine.words import encodable, shown
-from distill_engine.worker_log import log_to
+from distill_engine.worker_log import WorkerLog, log_to
 
 LEAST_SECONDS = 120.0
 """A model that trained for less makes no sound worth half a minute of analysis; `analyze` does it all the same."""
@@ -73,38 +74,69 @@ _log = logging.getLogger(__name__)
 
 
 def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]:
-    """Train a run whose lock this process holds, showing each event; return the exit status and how it ended."""
+    """Train a run whose lock this process holds, showing each event; return the exit status and how it ended.
+
+    Raises:
+        OSError: the run's log or its end couldn't be written.
+    """
     worker_log = log_to(folder.worker_log)
     log = EventLog(folder)
-    restarted = log.last_seq > 0
-    watch = RunWatch(run_epochs(folder).done if restarted else ())
-    one_at_a_time = threading.Lock()  # samples come from a thread of their own
-
-    def report(event: Event) -> None:
-        with one_at_a_time:
-            for told in watch.told(event):
-                show(log.append(told))
-        if isinstance(event, SystemSample):  # every two seconds
-            worker_log.keep_small()
-
-    control = Control(folder, report, restarted=restarted)
+    keep_room_for_commands(folder)
+    voice = _Voice(folder, log, worker_log, show)
     try:
-        with control.heeding_signals():
-            status, ending = _ended(folder, control, restarted, report)
-            try:
-                control.refuse_the_rest()
-            finally:
-                report(ending)
+        with voice.control.heeding_signals():
+            status, ending = _ended(folder, voice)
+            voice.control.refuse_the_rest()
+            voice.tell(ending)
+            if not isinstance(ending, RunFailed):
+                voice.patiently(log.sync)
     finally:
-        log.close()
+        with contextlib.suppress(OSError):
+            log.close()
     return status, ending
 
 
-def _ended(folder: RunFolder, control: Control, restarted: bool, report: Report) -> tuple[int, Ending]:
+class _Voice:
+    """What a run says, to its log and whoever looks on, and what it hears: `restarted` tells of an earlier stretch."""
+
+    def __init__(self, folder: RunFolder, log: EventLog, worker_log: WorkerLog, show: Callable[[Event], None]) -> None:
+        self.restarted = log.last_seq > 0
+        self.control = Control(folder, self.tell, restarted=self.restarted)
+        self.patiently = Patience(folder.name, self.tell, self.control)
+        self._log = log
+        self._worker_log = worker_log
+        self._show = show
+        self._watch = RunWatch(run_epochs(folder).done if self.restarted else ())
+        self._one_at_a_time = threading.Lock()
+
+    def tell(self, event: Event) -> None:
+        """Say it now; where the disk doesn't take it, the log remembers it."""
+        with self._one_at_a_time:
+            for told in self._watch.told(event):
+                self.patiently.heed(told)
+                self._show(self._log.append(told))
+
+    def report(self, event: Event) -> None:
+        """Say it, and wait until it is written."""
+        self.tell(event)
+        try:
+            self.patiently(self._log.catch_up)
+        except OSError:
+            if not self.control.stop_waits():  # that ends the run in order, as far as the disk lets it
+                raise
+
+    def sample(self, event: Event) -> None:
+        """Say it if it can be written: nobody waits for a sample, and none is remembered."""
+        if not self._log.is_behind:
+            self.tell(event)
+        self._worker_log.keep_small()
+
+
+def _ended(folder: RunFolder, voice: _Voice) -> tuple[int, Ending]:
     """Train; return the exit status and the event that tells how it ended, whatever happens."""
     try:
         try:
-            ending = _train(folder, control, restarted, report)
+            ending = _train(folder, voice)
         except DivergedError as error:
             return 1, _failed(folder, error.message, error.hint, model=_model_of_newest(folder))
     except DistillError as error:
@@ -112,29 +144,31 @@ def _ended(folder: RunFolder, control: Control, restarted: bool, report: Report)
     except Exception as error:  # the run must say how it ended, whatever it was
         _log.error(traceback.format_exc())
         return 1, _failed(folder, *_in_words(error))
-    return 128 + control.signal if isinstance(ending, RunStopped) and control.signal else 0, ending
+    signalled = voice.control.signal
+    return 128 + signalled if isinstance(ending, RunStopped) and signalled else 0, ending
 
 
-def _train(folder: RunFolder, control: Control, restarted: bool, report: Report) -> RunStopped | RunFinished:
+def _train(folder: RunFolder, voice: _Voice) -> RunStopped | RunFinished:
     """Train, and return the event that tells how it ended."""
     info, config = _decided(folder)
     torch.set_num_threads(info.threads)
     with as_configured(config):
-        return _train_as_decided(folder, info, config, control, restarted, report)
+        return _train_as_decided(folder, info, config, voice)
 
 
 def _train_as_decided(
-    folder: RunFolder, info: RunInfo, config: TrainingConfig, control: Control, restarted: bool, report: Report
+    folder: RunFolder, info: RunInfo, config: TrainingConfig, voice: _Voice
 ) -> RunStopped | RunFinished:
-    start = _begin(folder, info, config, restarted, report)
-    if restarted:
+    control, report = voice.control, voice.report
+    start = _begin(folder, info, config, voice.restarted, report)
+    if voice.restarted:
         _warn_of_other_versions(info, report)
     so_far = start.resume.info.progress if start.resume else Progress()
     control.stands_at(so_far.step, so_far.epoch)
-    if restarted:
+    if voice.restarted:
         control.refuse_stale(answered_commands(folder))
     try:
-        with sampled(report, gpu_uuids(config.device)):
+        with sampled(voice.sample, gpu_uuids(config.device)):
             found = _scan(Path(info.dataset), report, control.stop_asked)
             config = _compiled_or_not(folder, config, found, report)
             outcome = train(
@@ -148,25 +182,27 @@ def _train_as_decided(
                 start=start,
                 report=report,
                 orders=control,
+                patiently=voice.patiently,
             )
     except StopRequestedError:
         saved = start.resume.path if start.resume else None
         outcome = Outcome(ending="stopped", progress=so_far, checkpoint=saved, order=control.stopping)
-    ending = _left(info, outcome, control)
+    ending = _left(info, outcome, voice)
     if ending.model and outcome.progress.seconds >= LEAST_SECONDS:
         analyse(Path(ending.model), Path(info.dataset), config, report, control.stop_waits)
     return ending
 
 
-def _left(info: RunInfo, outcome: Outcome, control: Control) -> RunStopped | RunFinished:
+def _left(info: RunInfo, outcome: Outcome, voice: _Voice) -> RunStopped | RunFinished:
     """Keep what the run's end promises, and return its last event."""
-    if outcome.ending == "stopped" or outcome.checkpoint is None:
-        return _stopped(info, outcome, control)
+    checkpoint = outcome.checkpoint
+    if outcome.ending == "stopped" or checkpoint is None:
+        return _stopped(info, outcome, voice)
     return RunFinished(
         step=outcome.progress.step,
         epoch=outcome.progress.epoch,
         reason=REASONS[outcome.ending],
-        model=str(_save_model(info, outcome.checkpoint)),
+        model=str(voice.patiently(lambda: _save_model(info, checkpoint))),
         best_epoch=outcome.progress.best_epoch,
         best_loss=outcome.progress.best_loss,
     )
@@ -346,14 +382,16 @@ def _scan(dataset: Path, report: Report, should_stop: Callable[[], bool]) -> Sca
     return found
 
 
-def _stopped(info: RunInfo, outcome: Outcome, control: Control) -> RunStopped:
+def _stopped(info: RunInfo, outcome: Outcome, voice: _Voice) -> RunStopped:
     """Keep what the order asks for, answer it, and return the run's last event."""
     order, saved = outcome.order, outcome.checkpoint
     name = in_run(saved) if saved else ""
-    model = str(_save_model(info, saved)) if saved and not isinstance(order, StopNow) else ""
+    model = ""
+    if saved and not isinstance(order, StopNow):
+        model = str(voice.patiently(lambda: _save_model(info, saved)))
     words = f"saved {name}" if name else "there was nothing to save yet"
     if order is not None:
-        control.answer(order, "done", f"{words}, and the model {model}" if model else words, name)
+        voice.control.answer(order, "done", f"{words}, and the model {model}" if model else words, name)
     return RunStopped(
         step=outcome.progress.step,
         epoch=outcome.progress.epoch,

@@ -6,6 +6,8 @@ is told by its content; its suffix only says whether it is worth opening.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
 import os
 import re
@@ -46,6 +48,8 @@ _WRITABLE = {"wav": "FLOAT", "flac": "PCM_24", "ogg": "VORBIS", "mp3": "MPEG_LAY
 WRITABLE_FORMATS = tuple(_WRITABLE)
 _MOST_CHANNELS = {"wav": 1024, "flac": 8, "ogg": 255, "mp3": 2}
 _FLOAT_SUBTYPES = frozenset({"FLOAT", "DOUBLE"})
+_SYSTEM_REFUSED = 2  # libsndfile's SF_ERR_SYSTEM
+_MORE_THAN_A_BLOCK_OF_A_DISK = 1 << 17
 
 
 class RecordingError(DistillError):
@@ -274,6 +278,7 @@ def _write_whole(
     try:
         with (
             atomic.replacing(path) as temporary,
+            _in_the_systems_words(temporary),
             soundfile.SoundFile(
                 os.fsencode(temporary), "w", sample_rate, frames.shape[1], encoding, format=chosen.upper()
             ) as file,
@@ -289,6 +294,21 @@ def _write_whole(
             f"{shown(str(path))} couldn't be written: {tidy_reason(error)}",
             f"it was to hold {counted(frames.shape[1], 'channel')} at {sample_rate} Hz as {chosen}",
         ) from error
+
+
+@contextlib.contextmanager
+def _in_the_systems_words(path: Path) -> Iterator[None]:
+    """Ask the system again where it refused to write: libsndfile keeps nothing of its answer."""
+    import soundfile  # noqa: PLC0415
+
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        if error.code != _SYSTEM_REFUSED:
+            raise
+        with path.open("ab") as file:
+            file.write(bytes(_MORE_THAN_A_BLOCK_OF_A_DISK))
+        raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
 
 
 def _forget_the_hour(path: Path) -> None:

@@ -254,12 +254,15 @@ def _end_as_wished(folder: RunFolder) -> None:
     Raises:
         DistillError: it failed.
     """
+    from distill_engine.events import RunFailed
     from distill_engine.run_reading import outline
 
-    if outline(folder).state.phase in ("stopped", "finished"):
+    state = outline(folder).state
+    if state.phase in ("stopped", "finished"):
         say(_how_it_ended(folder))
         return
-    raise DistillError(_how_it_ended(folder), f"distill-engine show {shlex.quote(folder.name)} tells more")
+    why = f"{shown(state.ending.message)}\n" if isinstance(state.ending, RunFailed) else ""
+    raise DistillError(_how_it_ended(folder), f"{why}distill-engine show {shlex.quote(folder.name)} tells more")
 
 
 def _how_it_ended(folder: RunFolder) -> str:

@@ -36,6 +36,7 @@ from distill_engine.events import (
     WarningRaised,
 )
 from distill_engine.models.losses import kl_weight, vae_losses
+from distill_engine.patience import AT_ONCE, Patiently
 from distill_engine.training import checkpoint
 from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints, LoadedCheckpoint
@@ -102,12 +103,13 @@ def train(
     start: Start,
     report: Report,
     orders: Orders,
+    patiently: Patiently = AT_ONCE,
 ) -> Outcome:
     """Prepare `scan`'s recordings and train on them until `config` or an order ends it.
 
     `config.device` and `config.precision` must be decided, not `auto`, and `as_configured` entered. Checkpoints and
     previews go to the folders of that name, spectrograms to `cache`; models made of a checkpoint are called `name` and
-    have `model_id`.
+    have `model_id`. What a disk may refuse is done by `patiently`.
 
     Raises:
         DatasetError: no recording leaves anything to train on.
@@ -116,7 +118,9 @@ def train(
         StopRequestedError: it was stopped before training could begin.
     """
     normalisation = start.resume.normalisation if start.resume else start.normalisation
-    corpus, training, validation = prepare(scan, config, cache, report, orders.stop_asked, normalisation)
+    corpus, training, validation = patiently(
+        lambda: prepare(scan, config, cache, report, orders.stop_asked, normalisation)
+    )
     state = fresh_state(config, torch.device(config.device), start.weights)
     old = _heard_before(state, start, corpus, config, report, orders)
     origin = Origin(name=name, model_id=model_id, scan=scan, corpus=corpus, config=config)
@@ -136,7 +140,8 @@ def train(
                 aside=aside,
                 report=report,
                 orders=orders,
-                started=time.monotonic() - state.progress.seconds,
+                patiently=patiently,
+                started=time.monotonic() - state.progress.seconds - patiently.waited,
             )
             run.stepper.begin_anew()
             ending, order = _train_until_end(state, run, checkpoints, start.weights)

@@ -25,9 +25,12 @@ from distill_engine.training.state import TrainingState
 
 def follow_orders(state: TrainingState, run: Run) -> Stop | StopNow | None:
     """Do what waits to be done; return an order that ends the run."""
-    while (order := run.orders.take()) is not None:
-        run.aside.settle()
+    while run.orders.waiting():
+        run.aside.settle()  # first, for what waits for its disk there looks at what is asked
+        order = run.orders.take()
         match order:
+            case None:
+                pass
             case Stop() | StopNow():
                 return order
             case Pause():

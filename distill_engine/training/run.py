@@ -17,6 +17,7 @@ from distill_engine.events import (
     PreviewSaved,
     WarningRaised,
 )
+from distill_engine.patience import Patiently
 from distill_engine.training.aside import Aside
 from distill_engine.training.checkpoint import Checkpoints
 from distill_engine.training.config import TrainingConfig
@@ -54,7 +55,10 @@ class Orders(Protocol):
 
 @dataclass(kw_only=True)
 class Run:
-    """What hardly changes while training goes on: `started` is when it would have begun without any pause."""
+    """What hardly changes while training goes on: `started` is when it would have begun without any pause.
+
+    `patiently` does what a disk may refuse; the time for which it waits is no training time either.
+    """
 
     config: TrainingConfig
     training: PieceLoader
@@ -66,6 +70,7 @@ class Run:
     aside: Aside
     report: Report
     orders: Orders
+    patiently: Patiently
     started: float
 
     def loaders(self) -> list[PieceLoader]:
@@ -93,7 +98,7 @@ class Run:
 
     def seconds(self) -> float:
         """Return how long the run has trained, earlier stretches included."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self.started - self.patiently.waited
 
     def time_is_up(self) -> bool:
         """Tell whether `max_minutes` have passed."""
@@ -107,27 +112,31 @@ class Run:
         """Write a checkpoint; `preview` is one of the weights a model would be made of."""
         progress = state.progress
         progress.seconds = self.seconds()
-        path = self.checkpoints.save(state, self.origin.describe(state, preview), self.origin.corpus_digest)
+        model = self.origin.describe(state, preview)
+        path = self.patiently(lambda: self.checkpoints.save(state, model, self.origin.corpus_digest))
         event = CheckpointSaved(step=progress.step, epoch=progress.epoch, path=in_run(path), bytes=path.stat().st_size)
         self.report(event)
         return path
 
     def preview(self, state: TrainingState, *, best: bool = False) -> PreviewSaved | None:
-        """Make a preview of the judged weights, or the best; None where a stop came between, or it can't be written.
+        """Make a preview of the judged weights, or the best; None where a stop came between, or it can't be made.
 
         That of the best weights closes a run: only an order to stop at once keeps it from being made. And a preview is
-        never worth a run: what goes wrong with one is a warning, but for a run's folder that is gone.
+        never worth a run: what goes wrong with one is a warning, but for a disk, which is waited for, and for a run's
+        folder that is gone.
         """
         progress = state.progress
         weights = state.best if best and state.best else state.ema
         try:
             with state.evaluating(weights) as model:
-                made = self.previews.make(
-                    model,
-                    step=progress.step,
-                    epoch=progress.epoch,
-                    best=best,
-                    should_stop=lambda: self.orders.stop_waits(now_only=best),
+                made = self.patiently(
+                    lambda: self.previews.make(
+                        model,
+                        step=progress.step,
+                        epoch=progress.epoch,
+                        best=best,
+                        should_stop=lambda: self.orders.stop_waits(now_only=best),
+                    )
                 )
         except RunGoneError:
             raise

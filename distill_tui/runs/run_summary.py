@@ -213,6 +213,8 @@ def _times(state: RunState, now: float) -> Words:
 def _paused(state: RunState, now: float) -> Words:
     by = f" by {api.shown(state.pause.reason)}" if state.pause and state.pause.reason else ""
     since = f" {api.ago(state.pause.time, now)}" if state.pause else ""
+    if api.waits_for_disk(state):
+        return [(f"paused{by}{since} · it goes on by itself", "warn")]
     return [(f"paused{by}{since} · ", "warn"), (key_of("training.pause"), "accent"), (" goes on", "")]
 
 

@@ -199,6 +199,30 @@ def test_commands_of_an_earlier_stretch_are_refused_unless_they_were_answered(tm
     assert order.id == "new"
 
 
+def test_an_order_of_another_version_is_refused_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    events: list[Event] = []
+    control = Control(folder, events.append)
+    folder.commands_file.write_bytes(b'{"type":"dance\\u001b","id":"1","tempo":120}\n')
+    assert not control.waiting()
+    assert not control.waiting()
+    [answer] = [event for event in events if isinstance(event, CommandAnswered)]
+    assert (answer.id, answer.command, answer.answer) == ("1", "dance\\x1b", "refused")
+
+
+def test_who_waits_for_a_disk_turns_away_all_but_orders_to_stop(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    events: list[Event] = []
+    control = Control(folder, events.append)
+    send(folder, Checkpoint(id="save", time=0.0, sender="me"))
+    assert not control.turn_away("it waits")
+    send(folder, Stop(id="stop", time=0.0, sender="me"))
+    assert control.turn_away("it waits")
+    assert isinstance(control.take(), Stop)
+    answers = [(event.id, event.answer) for event in events if isinstance(event, CommandAnswered)]
+    assert answers == [("save", "heard"), ("save", "refused"), ("stop", "heard")]
+
+
 def test_lines_that_are_torn_or_not_understood_harm_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     control = Control(folder, lambda _event: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -110,6 +111,33 @@ def test_a_last_line_torn_by_a_kill_is_cut_off() -> None:
     last = run_folder.last_event(folder)
     assert isinstance(last, WarningRaised)
     assert last.message == "after a long line"
+
+
+def test_what_the_disk_does_not_take_waits_and_is_written_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made()
+    log = EventLog(folder)
+    log.append(note("one"))
+    write = os.write
+    answers = iter([3, 0, 0])
+
+    def full(descriptor: int, data: bytes) -> int:
+        taken = next(answers, len(data))
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data[:taken])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        assert log.append(note("two")).seq == 2
+        assert log.append(note("three")).seq == 3
+        assert log.is_behind
+        with pytest.raises(OSError, match=r"events\.jsonl"):
+            log.catch_up()
+        log.catch_up()
+    assert not log.is_behind
+    log.close()
+    lines = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
+    assert [(line["seq"], line["message"]) for line in lines] == [(1, "one"), (2, "two"), (3, "three")]
 
 
 @pytest.mark.parametrize("rubbish", [b"\0" * 70_000 + b"\n", b"garbage\n", b"{}\n[]\n", b'{"seq":"x"}\n\0\0'])

@@ -60,6 +60,8 @@ for line in sys.stdin:
             log.append(RunFinished(step=1, epoch=1, reason="", model="m", best_epoch=1, best_loss=None))
         case "hear":
             held = control.wait()
+        case "look":
+            control.waiting()
         case "done" | "refused":
             control.answer(held, word, rest)
         case "release":
