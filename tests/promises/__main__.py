@@ -14,6 +14,8 @@ from traceback import format_exc
 
 import click
 
+from tests.promises.disk import disk
+from tests.promises.hands import hands
 from tests.promises.kills import kills
 from tests.promises.life import life
 from tests.promises.numbers import numbers
@@ -23,6 +25,8 @@ from tests.promises.trial import Figure, Size, Trial
 
 TRIALS: dict[str, Trial] = {
     "kills": kills,
+    "disk": disk,
+    "hands": hands,
     "recordings": try_recordings,
     "numbers": numbers,
     "life": life,
