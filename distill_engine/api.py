@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     )
     from distill_engine.going_on import what_lets_go_on
     from distill_engine.home import cache_folder, config_folder, data_folder, models_folder, runs_folder, state_folder
-    from distill_engine.hushed import hush_libraries
     from distill_engine.library import LibraryEntry, delete, export, export_target, import_model, list_models, rename
     from distill_engine.login_manager import login_manager_ends_processes
     from distill_engine.models.model_info import ModelInfo
@@ -130,7 +129,6 @@ _ROOMS = {
     "generation_limits": ("LARGEST_SEED", "LONGEST_SECONDS", "MOST_SOUNDS", "SHORTEST_SECONDS", "USUAL_EVOLUTION"),
     "going_on": ("what_lets_go_on",),
     "home": ("cache_folder", "config_folder", "data_folder", "models_folder", "runs_folder", "state_folder"),
-    "hushed": ("hush_libraries",),
     "library": ("LibraryEntry", "delete", "export", "export_target", "import_model", "list_models", "rename"),
     "login_manager": ("login_manager_ends_processes",),
     "models.model_info": ("ModelInfo",),
@@ -255,7 +253,6 @@ __all__ = [
     "follow",
     "get",
     "glance",
-    "hush_libraries",
     "import_model",
     "is_as_read",
     "leaves",

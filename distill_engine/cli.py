@@ -16,6 +16,7 @@ import click
 from distill_engine.commands import analysis, machine, models, runs, sound, training
 from distill_engine.commands.shared import say
 from distill_engine.errors import DistillError, StopRequestedError
+from distill_engine.hushed import hush_libraries
 from distill_engine.torch_environment import prepare_for_torch
 from distill_engine.words import shown
 
@@ -61,6 +62,7 @@ for _command in (
 def main() -> None:
     """Run the command line; end with the exit status that fits."""
     prepare_for_torch(os.environ)
+    hush_libraries()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model's name may hold what a terminal can't show
     try:

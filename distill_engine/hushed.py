@@ -1,8 +1,8 @@
 """Keep what libraries say on their own off the terminal, and out of data for a script.
 
 mpg123 comments on odd MP3 files, libsndfile on a few others, past Python and onto the descriptors of the standard
-output and error: into the dashboard's screen, or between lines of JSON. So those lead nowhere, and what Python says
-goes on to where they led.
+output and error: into the line that shows progress, or between lines of JSON. So those lead nowhere, and what Python
+says goes on to where they led.
 """
 
 from __future__ import annotations

@@ -48,7 +48,6 @@ def _shown(options: argparse.Namespace, run: str) -> int:
     # for threads of linear algebra, which reserve memory each.
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    api.hush_libraries()
     ascii_only = options.ascii or not is_utf8()
     app = DistillApp(run=run, ascii_only=ascii_only, eco=options.eco, theme=options.theme, demo=options.demo)
     app.run(mouse=not options.no_mouse)
