@@ -57,7 +57,7 @@ def take(path: Path) -> Heartbeat | None:
         return None
     mine = f"{os.getpid()} {secrets.token_hex(8)}"
     with atomic.replacing(path) as temporary:
-        temporary.touch(0o600)
+        temporary.chmod(0o600)
         temporary.write_text(mine)
     time.sleep(SETTLING_SECONDS)
     return Heartbeat(path, mine) if _text(path) == mine else None

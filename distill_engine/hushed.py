@@ -16,12 +16,19 @@ def hush_libraries() -> None:
     """Call it once, at the start of a program; processes it starts must be told where their words go."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is not None:  # as where the descriptor was closed
+        if _has_descriptor(stream := getattr(sys, name)):
             moved = _moved(stream, nowhere)
             setattr(sys, name, moved)
             setattr(sys, f"__{name}__", moved)
     os.close(nowhere)
+
+
+def _has_descriptor(stream: TextIO | None) -> bool:
+    """Tell whether a stream leads to a descriptor; one that was closed at the start, or put in its place, doesn't."""
+    try:
+        return stream is not None and stream.fileno() >= 0
+    except OSError:
+        return False
 
 
 def _moved(stream: TextIO, nowhere: int) -> TextIO:
