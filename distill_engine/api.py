@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from distill_engine.run_epochs import RunEpochs, run_epochs
     from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs, lock_holder, open_lock
     from distill_engine.run_history import History, Table
-    from distill_engine.run_reading import Reading, glance, outline
+    from distill_engine.run_reading import Reading, glance, outline, unreadable
     from distill_engine.run_removal import remove_run, size_of_run
     from distill_engine.run_state import RunState, fold, waits_for_disk
     from distill_engine.run_words import ago, best_loss, change_in_percent, phase_in_words, seconds_left, when_in_words
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         Steering,
     )
     from distill_engine.slider_presets import SliderPreset, delete_preset, load_presets, save_preset
+    from distill_engine.small_files import LARGE, UNREADABLE, read_small
     from distill_engine.start import Plan, Wishes, dictated_by, estimate_for, plan_run, prepare_to_resume
     from distill_engine.training.config import (
         Declaration,
@@ -137,13 +138,14 @@ _ROOMS = {
     "run_epochs": ("RunEpochs", "run_epochs"),
     "run_folder": ("RunFolder", "RunInfo", "find", "list_runs", "lock_holder", "open_lock"),
     "run_history": ("History", "Table"),
-    "run_reading": ("Reading", "glance", "outline"),
+    "run_reading": ("Reading", "glance", "outline", "unreadable"),
     "run_removal": ("remove_run", "size_of_run"),
     "run_state": ("RunState", "fold", "waits_for_disk"),
     "run_words": ("ago", "best_loss", "change_in_percent", "phase_in_words", "seconds_left", "when_in_words"),
     "service_client": ("Service",),
     "service_messages": ("AugmentedPictures", "Compare", "Explore", "Generate", "Generated", "Progress", "Steering"),
     "slider_presets": ("SliderPreset", "delete_preset", "load_presets", "save_preset"),
+    "small_files": ("LARGE", "UNREADABLE", "read_small"),
     "start": ("Plan", "Wishes", "dictated_by", "estimate_for", "plan_run", "prepare_to_resume"),
     "training.config": ("Declaration", "TrainingConfig", "Value", "checked_value", "declarations", "get", "replaced"),
     "training.config_file": (
@@ -163,11 +165,13 @@ _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 # Written out, though the table has the names too: mypy lets others import only what stands here.
 __all__ = [
+    "LARGE",
     "LARGEST_SEED",
     "LONGEST_SECONDS",
     "MOST_SOUNDS",
     "PRESETS",
     "SHORTEST_SECONDS",
+    "UNREADABLE",
     "USUAL_EVOLUTION",
     "WRITABLE_FORMATS",
     "AnyCommand",
@@ -274,6 +278,7 @@ __all__ = [
     "preset_config",
     "read_recorded",
     "read_settings",
+    "read_small",
     "read_tags",
     "remove_run",
     "rename",
@@ -291,6 +296,7 @@ __all__ = [
     "start_worker",
     "state_folder",
     "unfitted_preset",
+    "unreadable",
     "waits_for_disk",
     "waveform_picture",
     "what_lets_go_on",

@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _complain(message: str, hint: str) -> None:
-    say("\n".join([f"distill-engine: {message}", *(f"  {line}" for line in hint.splitlines())]))
+    say("\n".join([f"distill-engine: {shown(message)}", *(f"  {line}" for line in hint.splitlines())]))
 
 
 def _usage(error: click.ClickException) -> tuple[str, str]:

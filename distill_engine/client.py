@@ -196,7 +196,7 @@ def _append(run: RunFolder, line: bytes) -> None:
         DistillError: it can't be written.
     """
     try:
-        descriptor = os.open(run.commands_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        descriptor = os.open(run.commands_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         try:
             written = os.write(descriptor, _after_a_torn_line(run) + line)
         finally:

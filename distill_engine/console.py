@@ -40,7 +40,7 @@ from distill_engine.events import (
 from distill_engine.run_folder import RunFolder
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config
-from distill_engine.words import cells, counted, cut, duration, shown, size
+from distill_engine.words import cells, counted, cut, duration, shown, shown_json, size
 
 BAR_WIDTHS = (20, 10)
 REDRAWS_PER_SECOND = 10
@@ -56,8 +56,13 @@ class View(Protocol):
         """Show one event."""
 
 
+def json_line(event: Event) -> bytes:
+    """Return an event as a line of JSON, the same as in the run's log but for what steers a terminal."""
+    return shown_json(encode(event).removesuffix(b"\n")) + b"\n"
+
+
 class JsonView:
-    """Writes every event as the line that stands in the run's log."""
+    """Writes every event as it stands in the run's log, a line each."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream: BinaryIO | None = stream
@@ -67,7 +72,7 @@ class JsonView:
         if self._stream is None:
             return
         try:
-            self._stream.write(encode(event))
+            self._stream.write(json_line(event))
             self._stream.flush()
         except OSError:
             _let_go_of(self._stream)
@@ -103,7 +108,7 @@ class Lines:
             lines = self._sign_of_life(event)
         for line in lines:
             self._told_at = event.time
-            self._write(line + "\n")
+            self._write(shown(line) + "\n")
 
     def _note(self, event: Event) -> None:
         self._left.note(event)
@@ -178,7 +183,7 @@ class Terminal(Lines):
                 pass
             case _:
                 for line in self._lines(event):
-                    self._write(f"{_CLEAR}{line}\n")
+                    self._write(f"{_CLEAR}{shown(line)}\n")
 
     def clear(self) -> None:
         """Take the status line away."""
@@ -187,7 +192,7 @@ class Terminal(Lines):
     def _progress(self, event: PreprocessProgress, width: int) -> str:
         count = f"{event.done:,}/{event.total:,}"
         bar = self._bar(event.done, event.total, min(BAR_WIDTHS[0], width // 4))
-        return f"{event.stage} {bar} {count}  {shown(event.file)}"
+        return f"{event.stage} {bar} {count}  {event.file}"
 
     def _status(self, event: StepDone, width: int) -> str:
         """Return what fits: losses, rate and time left before the bar and the steps, and those in the words they need.
@@ -221,7 +226,7 @@ class Terminal(Lines):
             return
         self._draw_at = now + 1 / REDRAWS_PER_SECOND
         width = _width(self._stream)
-        self._write(_CLEAR + cut(line(width), width))
+        self._write(_CLEAR + cut(shown(line(width)), width))
 
 
 class TimeLeft:
@@ -322,7 +327,7 @@ def _(event: RunRestarted) -> list[str]:
 
 @in_words.register
 def _(event: PreprocessDone) -> list[str]:
-    skipped = [f"  skipped {shown(one.file)}: {one.reason}" for one in event.skipped]
+    skipped = [f"  skipped {one.file}: {one.reason}" for one in event.skipped]
     return [
         f"{counted(event.found, 'recording')} found, {event.used} used, {len(event.skipped)} skipped; "
         f"{duration(event.seconds)} of sound, {counted(event.training_pieces, 'training piece')} an epoch, "
@@ -377,7 +382,7 @@ def _(event: CommandAnswered) -> list[str]:
 
 @in_words.register
 def _(event: RunPaused) -> list[str]:
-    return [f"paused by {shown(event.reason)} after step {event.step:,}"]
+    return [f"paused by {event.reason} after step {event.step:,}"]
 
 
 @in_words.register
@@ -387,7 +392,7 @@ def _(event: RunUnpaused) -> list[str]:
 
 @in_words.register
 def _(event: RunStopped) -> list[str]:
-    by = "ctrl+c" if event.reason == "SIGINT" else shown(event.reason)
+    by = "ctrl+c" if event.reason == "SIGINT" else event.reason
     saved = f", saved in {event.checkpoint}" if event.checkpoint else "; there was nothing to save yet"
     return [f"stopped by {by} after step {event.step:,}{saved}", *_model(event.model)]
 
@@ -404,7 +409,7 @@ def _(event: RunFailed) -> list[str]:
 
 
 def _model(path: str) -> list[str]:
-    return [f"model {shown(path)}"] if path else []
+    return [f"model {path}"] if path else []
 
 
 def _validation(event: EpochDone) -> str:

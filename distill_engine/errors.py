@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from distill_engine.words import shown, shown_lines
+
 
 class DistillError(Exception):
-    """A failure told in one sentence, with a hint on what to do about it."""
+    """A failure told in one sentence, with a hint on what to do about it; both fit to be shown, whatever is in them."""
 
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = shown(message)
+        self.hint = shown_lines(hint)
+        super().__init__(self.message)
 
 
 class UsageError(DistillError):

@@ -7,46 +7,63 @@ is written as null, for JSON has no other word.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from distill_engine.small_files import UNREADABLE
 from distill_engine.words import shown
 
 PROTOCOL = 1
 
+LONGEST_LINE = 1 << 24
+"""Bytes of a line, at most: a longer one is none that a run has written."""
+
 Answer = Literal["heard", "done", "refused"]
+
+Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+"""A whole number that no column of numbers makes another one of."""
+
+Moment = Annotated[float, Meta(ge=0, le=253_370_000_000)]
+"""Seconds since the epoch, up to the year 9998."""
+
+Word = Annotated[str, Meta(pattern=r"^[\w.:+ -]{0,100}\Z")]
+"""What isn't a person's: a device, a machine, the kind of something. All else may hold any character."""
+
+Span = Annotated[float, Meta(ge=-1e12, le=1e12)]
+"""A length of time in seconds."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A fact about a run. `seq` counts gapless from 1, `time` is in seconds since the epoch; the writer sets both."""
 
-    seq: int = 0
-    time: float = 0.0
+    seq: Count = 0
+    time: Moment = 0.0
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
     """A run began: always its first event."""
 
-    protocol: int
+    protocol: Count
     run: str
-    pid: int
-    host: str
-    device: str
-    precision: str
-    max_epochs: int
+    pid: Count
+    host: Word
+    device: Word
+    precision: Word
+    max_epochs: Count
 
 
 class RunRestarted(Event, frozen=True, kw_only=True):
     """A run goes on from a checkpoint: whatever was said of steps after `from_step` is taken back."""
 
-    protocol: int
-    pid: int
-    host: str
-    device: str
-    precision: str
-    max_epochs: int
-    from_step: int
+    protocol: Count
+    pid: Count
+    host: Word
+    device: Word
+    precision: Word
+    max_epochs: Count
+    from_step: Count
     checkpoint: str
     rejected: list[str]
 
@@ -58,9 +75,9 @@ class PreprocessProgress(Event, frozen=True, kw_only=True):
     it listens for.
     """
 
-    stage: str
-    done: int
-    total: int
+    stage: Word
+    done: Count
+    total: Count
     file: str
 
 
@@ -74,13 +91,13 @@ class SkippedFile(msgspec.Struct, frozen=True, kw_only=True):
 class PreprocessDone(Event, frozen=True, kw_only=True):
     """All recordings are accounted for: `found` files are `used` ones and the `skipped` ones, each with its reason."""
 
-    found: int
-    used: int
+    found: Count
+    used: Count
     skipped: list[SkippedFile]
-    seconds: float
-    training_pieces: int
-    validation_pieces: int
-    steps_per_epoch: int
+    seconds: Span
+    training_pieces: Count
+    validation_pieces: Count
+    steps_per_epoch: Count
 
 
 class StepDone(Event, frozen=True, kw_only=True):
@@ -89,8 +106,8 @@ class StepDone(Event, frozen=True, kw_only=True):
     `step` counts from 1 over the whole run and is the last one meant. `pieces_per_second` is over the same stretch.
     """
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
     loss: float | None
     loss_min: float | None
     loss_max: float | None
@@ -114,8 +131,8 @@ class EpochDone(Event, frozen=True, kw_only=True):
     the reconstructions are, by the magnitudes' standard deviation over the pieces, with that of the pieces as 1.
     """
 
-    epoch: int
-    step: int
+    epoch: Count
+    step: Count
     train_loss: float | None
     train_magnitude: float | None
     train_frequency: float | None
@@ -127,12 +144,12 @@ class EpochDone(Event, frozen=True, kw_only=True):
     validation_stft: float | None
     validation_kl: float | None
     best: bool
-    seconds_left: float
+    seconds_left: Span
     learning_rate: float | None = None
-    skipped_steps: int | None = None
+    skipped_steps: Count | None = None
     waiting: float | None = None
-    active_dimensions: int | None = None
-    latent_dimensions: int | None = None
+    active_dimensions: Count | None = None
+    latent_dimensions: Count | None = None
     output_spread: float | None = None
 
 
@@ -143,9 +160,9 @@ class VerdictReached(Event, frozen=True, kw_only=True):
     numbers behind it, `suggestion` what to do.
     """
 
-    epoch: int
-    step: int
-    kind: str
+    epoch: Count
+    step: Count
+    kind: Word
     words: str
     evidence: str
     suggestion: str
@@ -154,10 +171,10 @@ class VerdictReached(Event, frozen=True, kw_only=True):
 class CheckpointSaved(Event, frozen=True, kw_only=True):
     """A checkpoint is on disk, read back and found whole. `path` is relative to the run folder."""
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
     path: str
-    bytes: int
+    bytes: Count
 
 
 class SoundLevel(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,8 +209,8 @@ class PreviewSaved(Event, frozen=True, kw_only=True):
     `best` is true if it is of the best weights so far, those a model would be made of, and not of the latest.
     """
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
     path: str
     best: bool = False
     recordings: list[HeardRecording]
@@ -213,9 +230,9 @@ class OldRecordingsHeard(Event, frozen=True, kw_only=True):
     `before` is with the model as it came, `after` with the best weights so far; `words` are one sentence.
     """
 
-    step: int
-    epoch: int
-    recordings: int
+    step: Count
+    epoch: Count
+    recordings: Count
     before: float | None
     after: float | None
     words: str
@@ -234,7 +251,7 @@ class ModelAnalysed(Event, frozen=True, kw_only=True):
 class WarningRaised(Event, frozen=True, kw_only=True):
     """Something a person should know, with what shows it and what to do."""
 
-    kind: str
+    kind: Word
     message: str
     evidence: str
     suggestion: str
@@ -243,11 +260,11 @@ class WarningRaised(Event, frozen=True, kw_only=True):
 class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU in use. Load in percent, memory in bytes, power in watts, heat in degrees Celsius; null if not told."""
 
-    index: int
+    index: Annotated[int, Meta(ge=0, le=63)]
     name: str
     load: float | None
-    memory_used: int | None
-    memory_total: int | None
+    memory_used: Count | None
+    memory_total: Count | None
     power: float | None
     temperature: float | None
 
@@ -259,10 +276,10 @@ class SystemSample(Event, frozen=True, kw_only=True):
     """
 
     cpu: float
-    memory_used: int
-    memory_total: int
+    memory_used: Count
+    memory_total: Count
     worker_cpu: float
-    worker_memory: int
+    worker_memory: Count
     gpus: list[GpuSample]
 
 
@@ -273,7 +290,7 @@ class CommandAnswered(Event, frozen=True, kw_only=True):
     """
 
     id: str
-    command: str
+    command: Word
     answer: Answer
     words: str
     path: str = ""
@@ -286,16 +303,16 @@ THE_DISK = "the disk"
 class RunPaused(Event, frozen=True, kw_only=True):
     """Training waits until it is unpaused or stopped; where that was asked for it holds no GPU memory meanwhile."""
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
     reason: str
 
 
 class RunUnpaused(Event, frozen=True, kw_only=True):
     """Training goes on."""
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
 
 
 class RunStopped(Event, frozen=True, kw_only=True):
@@ -304,8 +321,8 @@ class RunStopped(Event, frozen=True, kw_only=True):
     `model` is the path of the `.distill` file it left, or empty.
     """
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
     reason: str
     checkpoint: str
     model: str = ""
@@ -322,11 +339,11 @@ REASONS = {
 class RunFinished(Event, frozen=True, kw_only=True):
     """The run did all it was meant to; `model` is the path of the `.distill` file it left."""
 
-    step: int
-    epoch: int
+    step: Count
+    epoch: Count
     reason: str
     model: str
-    best_epoch: int
+    best_epoch: Count
     best_loss: float | None
 
 
@@ -372,7 +389,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """An order to a run. `id` is what answers name it by; `time` in seconds since the epoch, `sender` for people."""
 
     id: str
-    time: float
+    time: Moment
     sender: str
 
 
@@ -405,7 +422,13 @@ AnyCommand = Stop | StopNow | Checkpoint | Pause | Unpause | Preview
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _command_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
-_type_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_type_decoder = msgspec.json.Decoder(_Typed)
 _known = {kind.__struct_config__.tag for kind in AnyEvent.__args__}
 
 
@@ -418,7 +441,7 @@ def decode_command(line: bytes) -> AnyCommand | None:
     """Return the command that stands on one whole line; None for what this version doesn't know or can't read."""
     try:
         return _command_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -449,9 +472,16 @@ def decode(line: bytes) -> AnyEvent | None:
         ValueError: the line isn't JSON, or a known type lacks a field or has one of the wrong kind.
     """
     try:
+        return _decoded(line)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _decoded(line: bytes) -> AnyEvent | None:
+    try:
         return _decoder.decode(line)
     except msgspec.ValidationError:
-        if _type_decoder.decode(line).get("type") in _known:
+        if _type_decoder.decode(line).type in _known:
             raise
         return None
 
@@ -462,4 +492,7 @@ def decode_all(lines: bytes) -> list[AnyEvent]:
     Raises:
         ValueError: there is a line for which `decode` raises or returns None.
     """
-    return _decoder.decode_lines(lines)
+    try:
+        return _decoder.decode_lines(lines)
+    except RecursionError:
+        raise ValueError("one is nested too deep") from None

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from distill_engine.audio.spectrogram import Normalisation, analyse, synthesise
 from distill_engine.audio.waveform import load_waveform
-from distill_engine.errors import StopRequestedError, UsageError
+from distill_engine.errors import ModelFileError, StopRequestedError, UsageError
 from distill_engine.generation_limits import USUAL_EVOLUTION
 from distill_engine.joining import Layout, agreeing, faded_together, lay_out
 from distill_engine.latent_path import Cloud, Route, latent_path
@@ -85,6 +85,7 @@ def spectrogram_of(loaded: LoadedModel, wish: Wish, should_stop: ShouldStop = la
 
     Raises:
         UsageError: the model has no such slider.
+        ModelFileError: what it makes is no sound.
         StopRequestedError: `should_stop()`, asked after each minute or less, said yes.
     """
     check_sliders(loaded.info, wish.sliders)
@@ -156,7 +157,7 @@ def reconstruct(
         for number, batch in enumerate(pieces.split(_BATCH)):
             on_frames(min(number * _BATCH * hop, frames))
             latents = refined(model, model.encode(batch.contiguous())[0], batch, refining_steps)
-            yield from normalisation.denormalise(model.decode(latents).float())
+            yield from _decoded(model, normalisation, latents)
 
     return faded_together(made(), range(0, count * hop, hop), frames)
 
@@ -207,9 +208,23 @@ def _along(
         for batch in latents.to(device).split(_BATCH):
             if should_stop():
                 raise StopRequestedError
-            yield from normalisation.denormalise(model.decode(batch).float())
+            yield from _decoded(model, normalisation, batch)
 
     return faded_together(agreeing(made(), layout, generator), layout.starts, layout.frames)
+
+
+def _decoded(model: ConvVAE, normalisation: Normalisation, latents: Tensor) -> Tensor:
+    """Return the raw pieces [n, 2, n_mels, frames] that latents [n, latent_dim] stand for.
+
+    Raises:
+        ModelFileError: they are no sound's, as of a model that was damaged.
+    """
+    pieces = normalisation.denormalise(model.decode(latents).float())
+    if not pieces.isfinite().all():
+        raise ModelFileError(
+            "the model makes no sound: its weights lead out of the finite numbers", "get it again, or train it again"
+        )
+    return pieces
 
 
 def _moved(loaded: LoadedModel, sliders: Mapping[str, float]) -> Tensor:

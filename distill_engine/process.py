@@ -14,7 +14,7 @@ from typing import Literal
 
 from distill_engine.errors import DistillError
 from distill_engine.events import Event, RunFailed, RunFinished, RunStopped
-from distill_engine.run_folder import RunFolder, RunLock
+from distill_engine.run_folder import RunFolder, RunLock, refuse_links
 from distill_engine.settings import load_settings, notify
 
 Ending = RunStopped | RunFinished | RunFailed
@@ -24,9 +24,10 @@ def train_run(folder: RunFolder, show: Callable[[Event], None]) -> int:
     """Train the run until it ends, showing each event as it is written; return the exit status.
 
     Raises:
-        DistillError: another process is training it.
+        DistillError: another process is training it, or something in its folder leads out of it.
     """
     with RunLock(folder):
+        refuse_links(folder)
         from distill_engine.worker import work  # noqa: PLC0415 - this loads torch
 
         status, ending = work(folder, show)

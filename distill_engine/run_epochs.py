@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from distill_engine.events import AnyEvent, EpochDone, RunRestarted, decode
+from distill_engine.events import LONGEST_LINE, AnyEvent, EpochDone, RunRestarted, decode
 from distill_engine.run_folder import RunFolder
+from distill_engine.small_files import opened
 
 _BLOCK = 1 << 20
 _HEADS = (b'\n{"type":"EpochDone"', b'\n{"type":"RunRestarted"')
@@ -41,7 +42,7 @@ def run_epochs(folder: RunFolder, so_far: RunEpochs | None = None) -> RunEpochs:
         OSError: the log can't be read.
     """
     try:
-        descriptor = os.open(folder.events_file, os.O_RDONLY)
+        descriptor = opened(folder.events_file)
     except FileNotFoundError:
         return RunEpochs()
     try:
@@ -56,13 +57,15 @@ def run_epochs(folder: RunFolder, so_far: RunEpochs | None = None) -> RunEpochs:
 
 
 def _whole_lines(descriptor: int, start: int) -> Iterator[bytes]:
-    """Yield what follows in the log in pieces of whole lines."""
+    """Yield what follows in the log in pieces of whole lines, up to one that is longer than any may be."""
     rest = b""
     while block := os.pread(descriptor, _BLOCK, start):
         start += len(block)
         lines, end, rest = (rest + block).rpartition(b"\n")
         if end:
             yield lines + end
+        elif len(rest) > LONGEST_LINE:
+            return
 
 
 def _after(epochs: RunEpochs, lines: bytes) -> RunEpochs:

@@ -22,16 +22,18 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
+from msgspec import Meta
 
 from distill_engine import atomic, heartbeat, home
-from distill_engine.errors import DistillError, NotFoundError, RunGoneError
-from distill_engine.events import AnyEvent, Event, decode, encode
+from distill_engine.errors import DistillError, NotFoundError, RunGoneError, UsageError
+from distill_engine.events import LONGEST_LINE, AnyEvent, Count, Event, Moment, decode, encode
 from distill_engine.heartbeat import Heartbeat
 from distill_engine.names import checked_name, nearest_words
 from distill_engine.room import keep_room
+from distill_engine.small_files import UNREADABLE, opened, read_small
 from distill_engine.words import shown
 
 RUN_FILE = "run.json"
@@ -50,17 +52,23 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     other ones change the bytes of the result. `start_from` is the model training goes on from, or empty.
     """
 
-    id: str
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     name: str
     dataset: str
-    created: float
+    created: Moment
     preset: str
-    seed: int
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)]
     start_from: str = ""
     device: str = ""
     precision: str = ""
-    threads: int = 0
+    threads: Annotated[int, Meta(ge=0, le=1 << 12)] = 0
     versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        try:
+            checked_name(self.name)
+        except UsageError as error:
+            raise ValueError(error.message) from None
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,18 @@ class RunFolder:
         """What stands in for the lock where the file system has none."""
         return self.path / "heartbeat"
 
+    def inside(self, name: str) -> Path:
+        """Return the file that an event names by its path relative to the run's folder.
+
+        Raises:
+            DistillError: it leads elsewhere; a log may come from anybody.
+        """
+        path = self.path / name
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # of names that can't be one, and links in a loop
+            if path.resolve().is_relative_to(self.path.resolve()):
+                return path
+        raise DistillError(f"{name} isn't in the run's folder, so it isn't opened")
+
     def info(self) -> RunInfo:
         """Read `run.json`.
 
@@ -126,8 +146,8 @@ class RunFolder:
             DistillError: it is missing or broken.
         """
         try:
-            return msgspec.json.decode(self.run_file.read_bytes(), type=RunInfo)
-        except (OSError, msgspec.DecodeError) as error:
+            return msgspec.json.decode(read_small(self.run_file), type=RunInfo)
+        except (OSError, *UNREADABLE) as error:
             raise DistillError(f"{self.run_file} can't be read: {error}", "the run can't be resumed") from None
 
     def write_info(self, info: RunInfo) -> None:
@@ -208,7 +228,7 @@ def find(run: str) -> RunFolder:
 def last_event(folder: RunFolder) -> AnyEvent | None:
     """Return the event on the last whole line; None where there is no line, or none that this version understands."""
     try:
-        with folder.events_file.open("rb") as file:
+        with os.fdopen(opened(folder.events_file), "rb") as file:
             line = _last_line(file.fileno())
     except FileNotFoundError:
         return None
@@ -228,7 +248,7 @@ def answered_commands(folder: RunFolder) -> frozenset[str]:
 def _answer(line: bytes) -> _Answer | None:
     try:
         return msgspec.json.decode(line, type=_Answer)
-    except msgspec.DecodeError:  # another version's, or rubbish: neither may keep a run from going on
+    except UNREADABLE:  # another version's, or rubbish: neither may keep a run from going on
         return None
 
 
@@ -339,12 +359,12 @@ def _seq(line: bytes) -> int:
     """Return the number of the event on a line, 0 if it is none."""
     try:
         return msgspec.json.decode(line, type=_Numbered).seq
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return 0
 
 
 class _Numbered(msgspec.Struct):
-    seq: int
+    seq: Count
 
 
 def _last_line(descriptor: int) -> bytes:
@@ -353,10 +373,10 @@ def _last_line(descriptor: int) -> bytes:
 
 
 def _tail(descriptor: int) -> bytes:
-    """Return the end of a file: all of it, or enough to hold its last whole line and what follows."""
+    """Return the end of a file: all of it, or enough to hold its last whole line and what follows, if that is one."""
     size = os.fstat(descriptor).st_size
     tail = b""
-    while len(tail) < size and tail.count(b"\n") < 2:
+    while len(tail) < min(size, LONGEST_LINE) and tail.count(b"\n") < 2:
         start = max(0, size - len(tail) - _BLOCK)
         tail = os.pread(descriptor, size - len(tail) - start, start) + tail
     return tail
@@ -404,11 +424,23 @@ class RunLock:
 
 def open_lock(path: Path) -> int:
     """Open a file to lock, which is the user's alone: whoever may open it can also lock it, and let others wait."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:  # made by an earlier version, or unpacked
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, 0o600)
     return descriptor
+
+
+def refuse_links(folder: RunFolder) -> None:
+    """Raise DistillError where something in a run's folder is a link: a run's writing must not land elsewhere."""
+    for place, folders, files in os.walk(folder.path):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink():
+                raise DistillError(
+                    f"run {folder.name} can't go on: in its folder {path.relative_to(folder.path)} is a link",
+                    "what a run writes stays in its folder: put the file or folder itself there",
+                )
 
 
 def trained_elsewhere(folder: RunFolder, holder: int | None) -> DistillError:
@@ -427,8 +459,10 @@ def lock_holder(folder: RunFolder) -> int | None:
     linux = sys.platform.startswith("linux")
     layout = "hhqqi4x" if linux else "qqihh"
     question = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if linux else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+    if not folder.lock_file.is_file():  # nor can anybody hold a pipe's
+        return None
     try:
-        descriptor = os.open(folder.lock_file, os.O_RDONLY)  # enough to ask, and a reader may have no right to write
+        descriptor = opened(folder.lock_file)  # to read, which is enough to ask: one may have no right to write
     except FileNotFoundError:
         return None
     except PermissionError:  # another user's

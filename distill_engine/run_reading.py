@@ -22,9 +22,11 @@ from msgspec.structs import replace
 from distill_engine.errors import DistillError
 from distill_engine.event_reader import missing_ending
 from distill_engine.events import (
+    LONGEST_LINE,
     AnyEvent,
     CheckpointSaved,
     EpochDone,
+    Moment,
     PreviewSaved,
     RunFinished,
     RunRestarted,
@@ -34,12 +36,17 @@ from distill_engine.events import (
 )
 from distill_engine.run_folder import RunFolder, RunInfo, lock_holder
 from distill_engine.run_state import RunState, apply, fold
+from distill_engine.small_files import UNREADABLE, opened, read_small
 
 GLANCE_BYTES = 1 << 20
 """How much of a log's end a glance reads: about 2,500 steps, two minutes at twenty a second."""
 
 _BLOCK = 1 << 16
 """How much is read at once: lines of four times as much, which no longer fit into a cache, take twice as long."""
+_FARTHEST = 1 << 31
+"""How far back is looked at most: three days and more of steps."""
+_TOO_LONG = b"-"
+"""Stands for a line that is longer than any may be: it is no event."""
 _HEAD = 20
 _FORGOTTEN = frozenset(
     line[:_HEAD] for line in (b'{"type":"StepDone","seq', b'{"type":"SystemSample"', b'{"type":"PreprocessProgress"')
@@ -80,7 +87,7 @@ class _Folded:
 
 
 class _Stamp(msgspec.Struct, frozen=True):
-    time: float
+    time: Moment
 
 
 _stamps = msgspec.json.Decoder(_Stamp)
@@ -116,6 +123,12 @@ def read(folder: RunFolder, before: float = 0.0) -> Reading:
         before=earlier.state if earlier.state.seq else None,
         unreadable=now.unreadable,
     )
+
+
+def unreadable(folder: RunFolder, error: OSError) -> Reading:
+    """Return what is known of a run whose files can't be read."""
+    problem = f"it can't be read: {error.strerror or error}"
+    return Reading(folder=folder, info=None, problem=problem, holder=None, state=RunState())
 
 
 def _read_backwards(folder: RunFolder, recent_events: Callable[[int], Iterator[AnyEvent]]) -> Reading:
@@ -162,7 +175,7 @@ def _reading(folder: RunFolder, holder: int | None, state: RunState, last: AnyEv
 def _opened(folder: RunFolder) -> Iterator[int]:
     """Yield the log's descriptor, that of an empty file where there is no log yet."""
     try:
-        descriptor = os.open(folder.events_file, os.O_RDONLY)
+        descriptor = opened(folder.events_file)
     except FileNotFoundError:
         descriptor = os.open(os.devnull, os.O_RDONLY)
     try:
@@ -202,11 +215,24 @@ def _thinned(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 def _lines(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
     """Yield the whole lines between two offsets, without their ends."""
-    rest = b""
+    parts: list[bytes] = []  # of the line that is under way
     while start < stop and (block := os.pread(descriptor, min(_BLOCK, stop - start), start)):
         start += len(block)
-        *whole, rest = (rest + block).split(b"\n")
-        yield from whole
+        first, *others = block.split(b"\n")
+        parts = _grown(parts, first)
+        if others:
+            yield b"".join(parts)
+            *whole, last = others
+            yield from whole
+            parts = [last]
+
+
+def _grown(parts: list[bytes], part: bytes) -> list[bytes]:
+    """Return the parts of a line with one more; what becomes longer than any line may be is forgotten but for a mark.
+
+    Joined one by one, they would be copied again and again.
+    """
+    return [*parts, part] if len(parts) * _BLOCK < LONGEST_LINE else [_TOO_LONG]
 
 
 def _end_of_lines(descriptor: int) -> int:
@@ -220,15 +246,20 @@ def _end_of_lines(descriptor: int) -> int:
 def _backwards(descriptor: int) -> Iterator[tuple[int, list[bytes]]]:
     """Yield the whole lines of the log in batches, the last one first, and how many bytes were read by then."""
     size = os.fstat(descriptor).st_size
-    start, rest, torn = size, b"", True
-    while start > 0:
+    start, torn = size, True
+    parts: list[bytes] = []  # of the line whose begin is still to come, the last one first
+    while start > max(0, size - _FARTHEST):
         end, start = start, max(0, start - _BLOCK)
-        rest, *whole = (os.pread(descriptor, end - start, start) + rest).split(b"\n")
+        first, *whole = os.pread(descriptor, end - start, start).split(b"\n")
+        if whole:
+            whole[-1] += b"".join(reversed(parts))
+            parts = []
+        parts = _grown(parts, first)
         if torn and whole:
             whole.pop()  # what follows the last line's end: nothing, or a line not yet written whole
             torn = False
         if not torn and not start:
-            whole.insert(0, rest)
+            whole.insert(0, b"".join(reversed(parts)))
         whole.reverse()
         yield size - start, whole
 
@@ -285,10 +316,10 @@ def _decoded(line: bytes) -> AnyEvent | None:
 def _max_epochs(folder: RunFolder) -> int:
     """Return what the run's own configuration says, which a resumed run may have changed; 0 where it can't be read."""
     try:
-        told = tomllib.loads(folder.config_file.read_text(encoding="utf-8")).get("max_epochs")
-    except (OSError, ValueError):
+        told = tomllib.loads(read_small(folder.config_file).decode()).get("max_epochs")
+    except (OSError, *UNREADABLE):
         return 0
-    return told if isinstance(told, int) else 0
+    return told if isinstance(told, int) and told > 0 else 0
 
 
 def _offset_of(moment: float, descriptor: int, end: int) -> int:
@@ -311,9 +342,10 @@ def _line_from(offset: int, descriptor: int, end: int) -> tuple[int, int, float]
     begin = _line_end(offset - 1, descriptor, end) if offset else 0
     while begin < end:
         following = _line_end(begin, descriptor, end)
+        line = os.pread(descriptor, min(following - begin, LONGEST_LINE), begin)
         try:
-            return begin, following, _stamps.decode(os.pread(descriptor, following - begin, begin)).time
-        except msgspec.DecodeError:
+            return begin, following, _stamps.decode(line).time
+        except UNREADABLE:
             begin = following
     return end, end, math.inf
 

@@ -14,6 +14,7 @@ from typing import IO, Literal
 from distill_engine import home
 from distill_engine.errors import ConfigError
 from distill_engine.names import nearest_words
+from distill_engine.small_files import UNREADABLE, read_small
 from distill_engine.words import shown
 
 SETTINGS_FILE = "settings.toml"
@@ -42,7 +43,7 @@ def load_settings(path: Path | None = None) -> Settings:
     """
     path = path or settings_file()
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        table = tomllib.loads(read_small(path).decode("utf-8-sig"))
     except FileNotFoundError:
         return Settings()
     except OSError as error:
@@ -51,7 +52,7 @@ def load_settings(path: Path | None = None) -> Settings:
         raise ConfigError(
             f"{shown(str(path))} isn't text in UTF-8: byte {error.start} can't be one", "save it as UTF-8 in an editor"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ConfigError(
             f"{shown(str(path))} isn't TOML: {shown(str(error))}", "a line reads KEY = VALUE; texts stand in quotes"
         ) from None

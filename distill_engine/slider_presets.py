@@ -17,6 +17,7 @@ from distill_engine import atomic, home
 from distill_engine.errors import DistillError, UsageError
 from distill_engine.generation_limits import LARGEST_SEED
 from distill_engine.names import checked_name, nearest_words
+from distill_engine.small_files import LARGE, UNREADABLE, read_small
 from distill_engine.words import shown
 
 _MODEL_ID = re.compile(r"[0-9a-f]{32}")
@@ -41,12 +42,12 @@ def load_presets(model_id: str) -> dict[str, SliderPreset]:
     """
     path = _file(model_id)
     try:
-        presets = msgspec.json.decode(path.read_bytes(), type=list[SliderPreset])
+        presets = msgspec.json.decode(read_small(path, LARGE), type=list[SliderPreset])
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise DistillError(f"the presets in {shown(str(path))} can't be read: {error.strerror}") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise DistillError(
             f"the presets in {shown(str(path))} can't be read: {error}", "mend the file, or move it out of the way"
         ) from None

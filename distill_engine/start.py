@@ -16,7 +16,7 @@ from distill_engine.events import RunFinished
 from distill_engine.going_on import lets_go_on
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, folder_name, name_from
-from distill_engine.run_folder import RunFolder, RunInfo, RunLock
+from distill_engine.run_folder import RunFolder, RunInfo, RunLock, refuse_links
 from distill_engine.split import split_recordings
 from distill_engine.training.batch_fit import fitted
 from distill_engine.training.config import TrainingConfig, Value, declarations, get, replaced
@@ -170,6 +170,7 @@ def prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
     """
     try:
         with RunLock(folder):
+            refuse_links(folder)
             return _prepare_to_resume(folder, settings)
     except OSError as error:
         gone = not folder.path.exists()

@@ -19,6 +19,7 @@ from pathlib import Path
 from distill_engine import atomic
 from distill_engine.audio.checks import CHECKS_VERSION, Verdict
 from distill_engine.audio.io import tidy_reason
+from distill_engine.small_files import LARGE, UNREADABLE, read_small
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class VerdictIndex:
             return {}
         except OSError as error:
             self.note = f"the verdicts of earlier scans can't be read: {tidy_reason(error)}"
-        except ValueError:
+        except UNREADABLE:
             self.note = "the index of earlier scans was damaged; every recording was checked anew"
         return {}
 
@@ -102,7 +103,7 @@ def _read(path: Path) -> dict[str, _Entry]:
     import msgspec  # noqa: PLC0415 - 20 ms
 
     # The standard library's JSON, since names may hold lone surrogates, which msgspec's won't.
-    content = json.loads(path.read_bytes())
+    content = json.loads(read_small(path, LARGE))
     if isinstance(content, dict) and isinstance(content.get("version"), int) and content["version"] != CHECKS_VERSION:
         return {}
     stored = msgspec.convert(content, _Stored)  # its ValidationError is a ValueError

@@ -6,6 +6,7 @@ name reaches a terminal without passing through `shown`.
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -16,7 +17,22 @@ _NO_CELL_CATEGORIES = frozenset({"Mn", "Me", "Cf", "Cc"})
 
 def shown(name: str) -> str:
     r"""Return `name` with control, formatting and undecodable characters written as escapes such as `\n` and `\xff`."""
+    if name.isprintable():
+        return name
     return "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in name)
+
+
+def shown_lines(text: str) -> str:
+    """Return a text of several lines with each of them as `shown` writes it."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+def shown_json(document: bytes) -> bytes:
+    r"""Return the same JSON with what steers a terminal, or isn't seen on one, written as escapes such as `\u202e`."""
+    text = document.decode()
+    if text.isprintable():
+        return document
+    return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in text).encode()
 
 
 def encodable(name: str) -> str:

@@ -10,9 +10,12 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill_engine import api
 from distill_tui.actions import ACTIONS, conflicts, named
 
 FILE = "keys.toml"
+LONGEST = 40
+"""Characters of a key's name, such as ctrl+question_mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +29,27 @@ class KeyFile:
 def load_keys(folder: Path) -> KeyFile:
     """Return the key file in a folder. What can't be used of it is named and passed over."""
     try:
-        table = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+        table = tomllib.loads(api.read_small(folder / FILE).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return KeyFile(changed={})
-    except (OSError, ValueError) as error:
-        return KeyFile(changed={}, complaints=(f"{FILE} can't be read: {error}",))
+    except OSError as error:
+        return KeyFile(changed={}, complaints=(f"{FILE} can't be read: {error.strerror}",))
+    except api.UNREADABLE as error:
+        return KeyFile(changed={}, complaints=(f"{FILE} isn't TOML: {api.shown(str(error))}",))
     names = {action.name for action in ACTIONS}
     changed: dict[str, str] = {}
     complaints: list[str] = []
     for name, keys in table.items():
         spelt = [keys] if isinstance(keys, str) else keys
         if name not in names:
-            complaints.append(f"{FILE}: there is no action {name!r}")
-        elif not isinstance(spelt, list) or not all(isinstance(key, str) and key for key in spelt) or not spelt:
+            complaints.append(f"{FILE}: there is no action {api.shown(name[:LONGEST])!r}")
+        elif not isinstance(spelt, list) or not all(map(_is_key, spelt)) or not spelt:
             complaints.append(f"{FILE}: {name} needs a key or a list of keys")
         else:
             changed[name] = ",".join(map(named, spelt))
     complaints += [f"{FILE}: {conflict}" for conflict in conflicts(changed)]
     return KeyFile(changed=changed, complaints=tuple(complaints))
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and 0 < len(key) <= LONGEST and key.isprintable() and not set(key) & set(" ,")

@@ -141,8 +141,8 @@ class Notebook:
 def _read(path: Path) -> Memory:
     """Return what is remembered in a file; nothing where there is none, or none to be understood."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Memory)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(api.read_small(path, api.LARGE), type=Memory)
+    except (OSError, *api.UNREADABLE):
         return Memory()
 
 

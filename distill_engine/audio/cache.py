@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_engine import atomic
 from distill_engine.errors import DistillError
+from distill_engine.small_files import UNREADABLE, opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,9 +87,9 @@ def find_entry(cache: Path, key: str) -> CacheEntry | None:
     """Return the entry of this key; None where there is no such file, or it is cut short or otherwise damaged."""
     path = spectrogram_path(cache, key)
     try:
-        with path.open("rb") as file:
+        with os.fdopen(opened(path), "rb") as file:
             return _read_entry(path, key, file.read(HEADER_BYTES), os.fstat(file.fileno()))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *UNREADABLE, KeyError, TypeError):
         return None
 
 
@@ -147,6 +148,8 @@ def _read_entry(path: Path, key: str, start: bytes, status: os.stat_result) -> C
     described = json.loads(start[8:])
     frames, _, n_mels = described["spectrogram"]["shape"]
     runs, _ = described["active"]["shape"]
+    if not all(isinstance(count, int) and 0 < count < 1 << 40 for count in (frames, n_mels, runs)):
+        return None
     sizes = [size for _, _, size in _layout(frames, n_mels, runs).values()]
     whole = start == header(key, frames=frames, n_mels=n_mels, runs=runs)
     if not whole or status.st_size != HEADER_BYTES + sum(sizes):

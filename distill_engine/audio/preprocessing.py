@@ -415,7 +415,7 @@ def _index_line(item: PreparedItem) -> dict[str, Any]:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-    if not path.is_file() or path.read_text() != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         atomic.write_text(path, text)
 
 

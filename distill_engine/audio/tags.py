@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from distill_engine.small_files import UNREADABLE
+
 if TYPE_CHECKING:
     import soundfile
 
@@ -76,7 +78,7 @@ def tags_in(comment: str) -> SoundTags | None:
         return None
     try:
         return msgspec.json.decode(document, type=SoundTags)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distill_engine.commands.shared import as_json_option, say
+from distill_engine.commands.shared import as_json_option, say, tell, tell_data
 from distill_engine.errors import DatasetError, ModelFileError, NotFoundError, UsageError
 from distill_engine.words import shown
 
@@ -30,8 +30,6 @@ def analyze(name: str, recordings: Path | None, as_json: bool) -> None:
     The recordings it was trained on are encoded, sounds are drawn, listened to and measured. What is found is kept in
     the model's file, in place of what was there; its weights stay as they are.
     """
-    import msgspec
-
     from distill_engine import library
 
     entry = library.find_model(name)
@@ -41,11 +39,11 @@ def analyze(name: str, recordings: Path | None, as_json: bool) -> None:
     if entry.info.latent_axes not in ((), info.latent_axes):
         _warn_of_presets(info.id)
     if as_json:
-        click.echo(msgspec.json.encode(info.latent_axes))
+        tell_data(info.latent_axes)
         return
     from distill_engine import catalogue
 
-    click.echo(catalogue.axes_table(info.latent_axes))
+    tell(catalogue.axes_table(info.latent_axes))
 
 
 def _warn_of_presets(model_id: str) -> None:

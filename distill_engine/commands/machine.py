@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from distill_engine.commands.shared import FiniteRange, as_json_option, say
+from distill_engine.commands.shared import FiniteRange, as_json_option, say, tell, tell_data
 
 
 @click.command()
@@ -18,15 +18,13 @@ def doctor(as_json: bool) -> None:
 
     Where they fall short, it says what to do.
     """
-    import msgspec
-
     from distill_engine import doctor as checks
 
     if as_json:
-        click.echo(msgspec.json.encode(list(checks.examine())).decode())
+        tell_data(list(checks.examine()))
         return
     for finding in checks.examine():
-        click.echo(checks.in_words(finding))
+        tell(checks.in_words(finding))
 
 
 @click.group(invoke_without_command=True)
@@ -45,7 +43,7 @@ def cache(context: click.Context, as_json: bool) -> None:
         data = {"path": str(home.cache_folder()), "files": summary.files, "bytes": summary.bytes}
         click.echo(json_module.dumps(data))
     else:
-        click.echo(f"{counted(summary.files, 'file')}, {size(summary.bytes)} in {home.cache_folder()}")
+        tell(f"{counted(summary.files, 'file')}, {size(summary.bytes)} in {home.cache_folder()}")
 
 
 @cache.command("clear")

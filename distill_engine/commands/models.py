@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from distill_engine.commands.shared import agreed, as_json_option, say
+from distill_engine.commands.shared import agreed, as_json_option, say, tell, tell_data, tell_path
 from distill_engine.errors import DistillError
 from distill_engine.words import shown
 
@@ -15,17 +15,15 @@ from distill_engine.words import shown
 @as_json_option
 def models(as_json: bool) -> None:
     """List the models in the library."""
-    import msgspec
-
     from distill_engine import library
 
     entries = library.list_models()
     if as_json:
-        click.echo(msgspec.json.encode([library.describe(entry) for entry in entries]))
+        tell_data([library.describe(entry) for entry in entries])
         return
     from distill_engine import catalogue
 
-    click.echo(catalogue.table(entries))
+    tell(catalogue.table(entries))
 
 
 @click.group()
@@ -38,17 +36,15 @@ def model() -> None:
 @as_json_option
 def show(name: str, as_json: bool) -> None:
     """Say all that is known of MODEL."""
-    import msgspec
-
     from distill_engine import library
 
     entry = library.find_model(name)
     if as_json:
-        click.echo(msgspec.json.encode(library.describe(entry)))
+        tell_data(library.describe(entry))
         return
     from distill_engine import catalogue
 
-    click.echo(catalogue.details(entry))
+    tell(catalogue.details(entry))
 
 
 @model.command()
@@ -95,4 +91,4 @@ def export(name: str, target: Path, force: bool) -> None:
     """Copy MODEL to the file or into the folder TARGET."""
     from distill_engine import library
 
-    click.echo(library.export(library.find_model(name), target, overwrite=force))
+    tell_path(library.export(library.find_model(name), target, overwrite=force))

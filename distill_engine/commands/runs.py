@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from distill_engine.commands.shared import FiniteRange, agreed, as_json_option, say
+from distill_engine.commands.shared import FiniteRange, agreed, as_json_option, say, tell, tell_data, tell_path
 from distill_engine.errors import DistillError
 from distill_engine.words import shown
 
 if TYPE_CHECKING:
     from distill_engine.events import AnyCommand, CommandAnswered, Event
     from distill_engine.run_folder import RunFolder
+    from distill_engine.run_reading import Reading
 
 DEADLINE_SECONDS = 60.0
 LET_GO_SECONDS = 60.0
@@ -40,16 +41,23 @@ def _deadline(command: F) -> F:
 @as_json_option
 def runs(as_json: bool) -> None:
     """List the runs, the newest first."""
-    import msgspec
-
     from distill_engine import run_folder, run_words
-    from distill_engine.run_reading import outline
 
-    readings, now = [outline(folder) for folder in run_folder.list_runs()], time.time()
+    readings, now = list(map(_outlined, run_folder.list_runs())), time.time()
     if as_json:
-        click.echo(msgspec.json.encode([run_words.row(reading, now) for reading in readings]).decode())
+        tell_data([run_words.row(reading, now) for reading in readings])
     else:
-        click.echo(run_words.table(readings, now))
+        tell(run_words.table(readings, now))
+
+
+def _outlined(folder: RunFolder) -> Reading:
+    """Return what a list shows of a run; one that can't be read must not hide the others."""
+    from distill_engine.run_reading import outline, unreadable
+
+    try:
+        return outline(folder)
+    except OSError as error:
+        return unreadable(folder, error)
 
 
 @click.command()
@@ -61,17 +69,15 @@ def show(name: str, as_json: bool) -> None:
     They say how far it is and how good, what was saved, what was wrong, what changed since yesterday, and what to do
     next.
     """
-    import msgspec
-
     from distill_engine import run_folder, run_words
     from distill_engine.run_reading import read
 
     now = time.time()
     reading = read(run_folder.find(name), before=now - run_words.DAY)
     if as_json:
-        click.echo(msgspec.json.encode(run_words.description(reading, now)).decode())
+        tell_data(run_words.description(reading, now))
     else:
-        click.echo(run_words.story(reading, now))
+        tell(run_words.story(reading, now))
 
 
 @click.command()
@@ -182,12 +188,11 @@ async def _followed(folder: RunFolder, show_events: Callable[[list[Event]], None
 
 
 def _shower(folder: RunFolder, as_json: bool) -> Callable[[list[Event]], None]:
-    from distill_engine.console import most_seconds, view_for
-    from distill_engine.events import encode
+    from distill_engine.console import json_line, most_seconds, view_for
 
     def write(events: list[Event]) -> None:
         # Unlike a run's own view this one has nothing else to do: a closed pipe ends the command.
-        click.echo(b"".join(encode(event) for event in events), nl=False)
+        click.echo(b"".join(map(json_line, events)), nl=False)
 
     if as_json:
         return write
@@ -233,7 +238,7 @@ def tell_done(folder: RunFolder, answer: CommandAnswered) -> None:
     """Say what was done, and print where what was saved lies."""
     say(f"done: {answer.words}")
     if answer.path:
-        click.echo(folder.path / answer.path)
+        tell_path(folder.path / answer.path)
 
 
 def _wait_until_let_go(folder: RunFolder) -> None:

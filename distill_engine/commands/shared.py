@@ -1,4 +1,7 @@
-"""What several commands share: their options, and words for a person on stderr."""
+"""What several commands share: their options, and the ways in which one writes to the terminal.
+
+Names, messages and files are other people's, so all of these ways escape what steers a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from distill_engine.words import shown, shown_json, shown_lines
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,12 +35,29 @@ class FiniteRange(click.FloatRange):
 def say(text: str) -> None:
     """Write words for a person; where the terminal is gone, a command still ends as it would have."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(shown_lines(text), err=True)
+
+
+def tell(text: str) -> None:
+    """Print what a person asked for."""
+    click.echo(shown_lines(text))
+
+
+def tell_data(value: object) -> None:
+    """Print what a script asked for, as one JSON value on a line."""
+    import msgspec  # 20 ms that other commands save
+
+    click.echo(shown_json(msgspec.json.encode(value)))
+
+
+def tell_path(path: Path) -> None:
+    """Print where something is: to a script just as it is called, to a terminal fit to be shown."""
+    click.echo(shown(str(path)) if sys.stdout.isatty() else path)
 
 
 def agreed(question: str) -> bool:
     """Ask; where nobody can answer, that is no."""
-    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    click.echo(f"{shown(question)} [y/N] ", nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         click.echo(err=True)

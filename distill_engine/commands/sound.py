@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from distill_engine.audio.io import WRITABLE_FORMATS
-from distill_engine.commands.shared import FiniteRange, say
+from distill_engine.commands.shared import FiniteRange, say, tell_path
 from distill_engine.errors import UsageError
 from distill_engine.generation_limits import (
     LARGEST_SEED,
@@ -119,7 +119,7 @@ def generate(
         overwrite=force,
     )
     for path in render(entry, request, say, showing=drawn_progress):
-        click.echo(path)
+        tell_path(path)
     if kept_name:
         save_preset(entry.id, settings)
         say(f"kept as preset {shown(kept_name)}")
@@ -187,4 +187,4 @@ def roundtrip(source: Path, target: Path, name: str) -> None:
     from distill_engine.rendering import round_trip
 
     round_trip(source, target, entry, showing=drawn_progress)
-    click.echo(target)
+    tell_path(target)

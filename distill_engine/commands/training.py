@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from distill_engine.commands.shared import as_json_option, say
+from distill_engine.commands.shared import as_json_option, say, tell
 from distill_engine.training.presets import PRESETS
 from distill_engine.words import shown
 
@@ -115,7 +115,10 @@ def scan(dataset: Path, as_json: bool) -> None:
 
     with scanning() as on_progress:
         found = datasets.scan(dataset, cache=home.cache_folder(), on_progress=on_progress)
-    click.echo(json_module.dumps(datasets.plain_data(found), indent=2) if as_json else datasets.describe(found))
+    if as_json:
+        click.echo(json_module.dumps(datasets.plain_data(found), indent=2))
+    else:
+        tell(datasets.describe(found))
     if not found.used:
         sys.exit(2)
 
@@ -163,12 +166,12 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         return
     spectrograms, model = plan.estimate.cache_bytes, plan.estimate.model_bytes
     sliders = f", {duration(takes.analysing)} to find its sliders" if takes.analysing else ""
-    click.echo(describe_plan(plan))
-    click.echo(
+    tell(describe_plan(plan))
+    tell(
         f"about {size(spectrograms + takes.run_bytes + model)} of disk: {size(spectrograms)} for spectrograms, "
         f"{size(takes.run_bytes)} for the run at its fullest, {size(model)} for the model"
     )
-    click.echo(
+    tell(
         f"about {duration(takes.total)}: {duration(takes.preparing)} to prepare what isn't in the cache, "
         f"{duration(takes.training)} to train{sliders}"
     )
@@ -231,7 +234,7 @@ def _print_run(folder: RunFolder, pid: int, as_json: bool) -> None:
         data = {"name": folder.name, "id": folder.info().id, "path": str(folder.path), "pid": pid}
         click.echo(json_module.dumps(data))
         return
-    click.echo(folder.name)
+    click.echo(shown(folder.name))
     say(f"run {shown(folder.name)} goes on in the background, as process {pid}")
     _tell_ways(folder)
 
@@ -245,14 +248,15 @@ def _tell_ways(folder: RunFolder) -> None:
 def _unpause(folder: RunFolder, detach: bool, as_json: bool) -> None:
     """Let a living run go on that was paused."""
     from distill_engine.commands.runs import ordered, tell_done
-    from distill_engine.events import Unpause, encode
+    from distill_engine.console import json_line
+    from distill_engine.events import Unpause
     from distill_engine.run_folder import lock_holder
 
     answer = ordered(folder, Unpause)
     if detach and as_json:
         _print_run(folder, lock_holder(folder) or 0, as_json)
     elif as_json:
-        click.echo(encode(answer), nl=False)
+        click.echo(json_line(answer), nl=False)
     else:
         tell_done(folder, answer)
 

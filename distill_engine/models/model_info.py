@@ -16,6 +16,7 @@ from msgspec import Meta, Struct, field
 
 from distill_engine.errors import ConfigError, ModelFileError
 from distill_engine.models.tensor_file import TensorFileHeader, read_header
+from distill_engine.small_files import UNREADABLE
 from distill_engine.training.config import ComplexSpectrogramConfig
 
 FORMAT = 1
@@ -27,11 +28,11 @@ _LOWEST_FLOOR, _LEAST_SCALE, _LARGEST_SCALE = -40.0, 1e-3, 1e3
 
 
 class Architecture(Struct, frozen=True, kw_only=True):
-    """The network's shape: what `ConvVAE` takes."""
+    """The network's shape: what `ConvVAE` takes, as large as the settings of a run let it be."""
 
-    latent_dim: Annotated[int, Meta(ge=1, le=65_536)] = 128
-    n_mels: Annotated[int, Meta(ge=1, le=65_536)] = 128
-    time_frames: Annotated[int, Meta(ge=1, le=65_536)] = 94
+    latent_dim: Annotated[int, Meta(ge=1, le=1024)] = 128
+    n_mels: Annotated[int, Meta(ge=1, le=256)] = 128
+    time_frames: Annotated[int, Meta(ge=1, le=376)] = 94
 
 
 class Representation(Struct, frozen=True, kw_only=True):
@@ -130,7 +131,7 @@ class TrainingSummary(Struct, frozen=True, kw_only=True):
     finished: str = ""
     """When, in UTC, as ISO 8601."""
 
-    known: Annotated[tuple[Annotated[str, Meta(pattern=r"^[0-9a-f]{12}$")], ...], Meta(max_length=KNOWN_MOST)] = ()
+    known: Annotated[tuple[Annotated[str, Meta(pattern=r"^[0-9a-f]{12}\Z")], ...], Meta(max_length=KNOWN_MOST)] = ()
     """The recordings it was trained on, as `recording_key` tells them, sorted; empty where nothing tells."""
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -152,7 +153,7 @@ class LatentAxis(Struct, frozen=True, kw_only=True):
     A slider at v stands for v standard deviations of the corpus along it.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9 -]{0,39}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9 -]{0,39}\Z")]
     """What a slider is called: a measure, such as "brightness", or "axis 5" where none follows it honestly."""
 
     direction: tuple[Annotated[float, Meta(ge=-1, le=1)], ...]
@@ -185,7 +186,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     """All about a model but its weights. `name` is what it was trained as; in the library the file's name counts."""
 
     format: int = FORMAT
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] = field(default_factory=new_model_id)
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] = field(default_factory=new_model_id)
     name: str
     architecture: Architecture = field(default_factory=Architecture)
     representation: Representation = field(default_factory=Representation)
@@ -235,7 +236,7 @@ def decode_info(document: str, file_name: str) -> ModelInfo:
         version = msgspec.json.decode(document, type=_Version).format
         if version == FORMAT:
             return msgspec.json.decode(document, type=ModelInfo)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ModelFileError(f"{file_name} has a description that can't be read: {error}") from None
     raise ModelFileError(
         f"{file_name} is a model of format {version}, and this Distill reads format {FORMAT}",

@@ -23,6 +23,7 @@ from distill_engine.errors import ModelFileError
 from distill_engine.models.model_info import METADATA_KEY, Architecture, ModelInfo, encode_info, info_in
 from distill_engine.models.tensor_file import TensorEntry, TensorFileHeader, header_of, open_file
 from distill_engine.models.vae import ConvVAE, flatten_size, spatial_size
+from distill_engine.small_files import UNREADABLE
 from distill_engine.training.config import ComplexSpectrogramConfig
 
 _CHECKPOINT_KEY = "checkpoint"
@@ -144,7 +145,7 @@ def _checkpoint_info(header: TensorFileHeader, file_name: str) -> ModelInfo:
         raise ModelFileError(f"{file_name} holds tensors but is no checkpoint of Distill")
     try:
         return msgspec.json.decode(document, type=_CheckpointHeader).model
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ModelFileError(f"{file_name} has a description that can't be read: {error}") from None
 
 

@@ -25,6 +25,7 @@ from distill_engine.errors import DistillError
 from distill_engine.models.model_info import ModelInfo
 from distill_engine.models.tensor_file import read_header
 from distill_engine.run_folder import make_inside
+from distill_engine.small_files import UNREADABLE
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.state import Progress, TrainingState, greatest_norm
 
@@ -148,7 +149,7 @@ def read_info(path: Path) -> CheckpointInfo:
         raise DistillError(f"{path.name} is not a checkpoint")
     try:
         info = msgspec.json.decode(text, type=CheckpointInfo)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise DistillError(f"{path.name} has a header that can't be read: {error}") from None
     if info.format != FORMAT:
         raise DistillError(f"{path.name} is of format {info.format}, this version reads {FORMAT}")
@@ -180,13 +181,12 @@ def restore(state: TrainingState, loaded: LoadedCheckpoint) -> None:
         DistillError: it was made with another architecture.
     """
     info, tensors = loaded.info, loaded.tensors
-    try:
-        state.model.load_state_dict(_under(tensors, "model/"))
-    except RuntimeError:
+    if not all(_fits(state, name, tensor) for name, tensor in tensors.items()) or not _is_whole(state, tensors):
         raise DistillError(
             f"{loaded.path.name} was made with another architecture",
             "latent_dim and complex_spectrogram can't change within a run",
-        ) from None
+        )
+    state.model.load_state_dict(_under(tensors, "model/"))
     _restore_optimizer(state, tensors)
     device = next(state.model.parameters()).device
     if state.ema:
@@ -250,6 +250,26 @@ def _laid_like(like: Tensor, tensor: Tensor) -> Tensor:
     if tensor.shape != like.shape:
         return tensor.to(like.device, copy=True)
     return torch.empty_like(like, requires_grad=False).copy_(tensor)
+
+
+def _fits(state: TrainingState, name: str, tensor: Tensor) -> bool:
+    """Tell whether a checkpoint's tensor is one that the state may hold: a weight, or what is kept of one."""
+    kind, _, rest = name.partition("/")
+    weight = state.model.state_dict().get(rest.partition("/")[0])
+    if weight is None or tensor.dtype != weight.dtype:
+        return False
+    if kind == "optimizer":
+        return tuple(tensor.shape) == (() if rest.endswith("/count") else tuple(weight.shape))
+    return tuple(tensor.shape) == tuple(weight.shape)
+
+
+def _is_whole(state: TrainingState, tensors: dict[str, Tensor]) -> bool:
+    """Tell whether there are the weights, and of the averages and the best all or none."""
+    names = state.model.state_dict().keys()
+    return all(
+        _under(tensors, f"{kind}/").keys() in allowed
+        for kind, allowed in (("model", (names,)), ("ema", (names, set())), ("best", (names, set())))
+    )
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_engine import atomic
 from distill_engine.errors import ConfigError
+from distill_engine.small_files import UNREADABLE, read_small
 from distill_engine.training.config import (
     KIND_WORDS,
     Declaration,
@@ -145,7 +146,7 @@ def _toml(value: Value) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_small(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"there is no configuration file {shown(str(path))}") from None
     except IsADirectoryError:
@@ -169,7 +170,7 @@ def _told_of(path: Path, text: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"{shown(path.name)}: {error.message}", error.hint, error.key) from None
-    except (ValueError, RecursionError) as error:  # ValueError: also whole numbers of thousands of digits
+    except UNREADABLE as error:  # also whole numbers of thousands of digits
         raise _syntax_error(str(error), text, path) from None
 
 

@@ -11,18 +11,19 @@ import contextlib
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar, cast
 
 import msgspec
 import torch
-from msgspec import Struct
+from msgspec import Meta, Struct
 from torch import Tensor
 
 from distill_engine import atomic
+from distill_engine.small_files import UNREADABLE, read_small
 from distill_engine.training.computing import as_configured
-from distill_engine.training.config import TrainingConfig, replaced
+from distill_engine.training.config import MemoryFormat, Precision, TrainingConfig, replaced
 from distill_engine.training.state import fresh_state
 from distill_engine.training.step import Rates, Stepper
 from distill_engine.versions import versions
@@ -40,9 +41,9 @@ TRIAL_RATES = Rates(learning=1e-3, kl=1e-3)
 class Speed(Struct, frozen=True, kw_only=True):
     """How many pieces a second steps take in one way."""
 
-    precision: str
-    memory_format: str
-    pieces_per_second: float
+    precision: Precision
+    memory_format: MemoryFormat
+    pieces_per_second: Annotated[float, Meta(gt=0)]
 
 
 def measured(config: TrainingConfig, cache: Path, *, most: int = MOST_PIECES) -> list[Speed]:
@@ -53,16 +54,17 @@ def measured(config: TrainingConfig, cache: Path, *, most: int = MOST_PIECES) ->
     """
     ways = _ways(config)
     size = min(config.batch_size, most)
-    what = (size, [sorted(way.items()) for way in ways])
-    return kept(cache, config, what, list[Speed], lambda: _measured_now(config, ways, size))
+    what = (size, ways)
+    one_a_way = Annotated[list[Speed], Meta(min_length=len(ways), max_length=len(ways))]
+    return kept(cache, config, what, one_a_way, lambda: _measured_now(config, ways, size))
 
 
-def kept(cache: Path, config: TrainingConfig, what: object, kind: type[T], measure: Callable[[], T]) -> T:
+def kept(cache: Path, config: TrainingConfig, what: object, kind: object, measure: Callable[[], T]) -> T:
     """Return what `measure` came to here before with such a `config` and the same `what`, or comes to now."""
     path = cache / FOLDER / f"{_key(config, what)}.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
+        return cast(T, msgspec.json.decode(read_small(path), type=kind))
+    except (OSError, *UNREADABLE):
         pass
     found = measure()
     with contextlib.suppress(OSError):
@@ -81,11 +83,12 @@ def has_native_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _ways(config: TrainingConfig) -> list[Mapping[str, str]]:
-    bf16 = ("bf16",) if has_native_bf16() else ()
-    precisions = ("fp32", *bf16) if config.precision == "auto" else (config.precision,)
-    formats = ("contiguous", "channels_last") if config.memory_format == "auto" else (config.memory_format,)
-    return [{"precision": one, "memory_format": other} for one in precisions for other in formats]
+def _ways(config: TrainingConfig) -> list[tuple[Precision, MemoryFormat]]:
+    native: tuple[Precision, ...] = ("fp32", "bf16") if has_native_bf16() else ("fp32",)
+    all_formats: tuple[MemoryFormat, ...] = ("contiguous", "channels_last")
+    precisions = native if config.precision == "auto" else (config.precision,)
+    formats = all_formats if config.memory_format == "auto" else (config.memory_format,)
+    return [(one, other) for one in precisions for other in formats]
 
 
 def trial_batch(config: TrainingConfig, size: int) -> Tensor:
@@ -113,13 +116,14 @@ def step_seconds(stepper: Stepper, batch: Tensor, number: int = 0) -> float:
     return time.perf_counter() - start
 
 
-def _measured_now(config: TrainingConfig, ways: Sequence[Mapping[str, str]], size: int) -> list[Speed]:
+def _measured_now(config: TrainingConfig, ways: Sequence[tuple[Precision, MemoryFormat]], size: int) -> list[Speed]:
     batch = trial_batch(config, size)
+    ways_set = [replaced(config, {"precision": one, "memory_format": other, "compile": "off"}) for one, other in ways]
     with as_configured(config):
-        best = in_turns([trial_stepper(replaced(config, {**way, "compile": "off"})) for way in ways], batch)
+        best = in_turns([trial_stepper(one) for one in ways_set], batch)
     return [
-        Speed(precision=way["precision"], memory_format=way["memory_format"], pieces_per_second=size / least)
-        for way, least in zip(ways, best, strict=True)
+        Speed(precision=one, memory_format=other, pieces_per_second=size / least)
+        for (one, other), least in zip(ways, best, strict=True)
     ]
 
 

@@ -50,7 +50,7 @@ class RunList:
             try:
                 known[folder.path] = self._read(folder)
             except OSError as error:
-                known[folder.path] = _Known(stamp=_Stamp(), reading=_unread(folder, error))
+                known[folder.path] = _Known(stamp=_Stamp(), reading=api.unreadable(folder, error))
         self._known = known
         return [one.reading for one in known.values()]
 
@@ -72,11 +72,6 @@ class RunList:
 def _stamp(folder: api.RunFolder) -> _Stamp:
     holder = api.lock_holder(folder)
     return _Stamp(log=_signature(folder.events_file), info=_signature(folder.run_file), holder=holder)
-
-
-def _unread(folder: api.RunFolder, error: OSError) -> api.Reading:
-    problem = f"it can't be read: {error.strerror}"
-    return api.Reading(folder=folder, info=None, problem=problem, holder=None, state=api.RunState())
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

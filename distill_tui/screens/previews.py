@@ -6,6 +6,7 @@ The newest preview is shown and followed by the next one, unless one has gone to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -235,11 +236,14 @@ class PreviewsView(Widget):
 
     @property
     def _file(self) -> Path | None:
-        """The file of which lines are copied."""
+        """The file of which lines are copied; None where a log names one that isn't the run's."""
         sound = self._sound
         if sound is None or self._folder is None:
             return None
-        return self._folder / (sound.original if self._on_original and sound.original else sound.path)
+        with contextlib.suppress(api.DistillError):
+            wanted = sound.original if self._on_original and sound.original else sound.path
+            return api.RunFolder(self._folder).inside(wanted)
+        return None
 
     def action_next(self) -> None:
         """Go to the next sound, from the last to the first."""
@@ -300,7 +304,7 @@ class PreviewsView(Widget):
             self._wanted = wanted
             self._copied.close()
             self._forget(wanted)
-            self._draw_pictures(wanted)
+            self._draw_pictures(self._folder, wanted)
         self._entitle(sound)
 
     def _forget(self, but: tuple[Path, ...]) -> None:
@@ -320,7 +324,7 @@ class PreviewsView(Widget):
         return self._problems.get((self._folder or Path()) / path, "")
 
     @work(group="pictures", exclusive=True)
-    async def _draw_pictures(self, paths: tuple[Path, ...]) -> None:
+    async def _draw_pictures(self, folder: Path, paths: tuple[Path, ...]) -> None:
         if any(path not in self._kept for path in paths):
             self._original.wait()
             self._made.wait()
@@ -328,7 +332,7 @@ class PreviewsView(Widget):
         for path in paths:
             if path not in self._kept:
                 try:
-                    self._kept[path] = await pictures_of(path)
+                    self._kept[path] = await pictures_of(api.RunFolder(folder).inside(str(path)))
                 except api.DistillError as error:
                     self._problems[path] = api.shown(error.message)
         self._show_pictures(paths)

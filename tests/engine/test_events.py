@@ -17,9 +17,9 @@ KINDS: tuple[type[Event], ...] = typing.get_args(AnyEvent)
 def example(kind: type[Event]) -> Event:
     """Return an event with a value in every field."""
     values: dict[Any, Any] = {str: "x", int: 3, int | None: 3, float: 0.5, bool: True, Answer: "done"}
+    hints = typing.get_type_hints(kind)  # without the limits of numbers and words
     fields: dict[str, Any] = {
-        info.name: values.get(info.type, [] if "list" in str(info.type) else 0.25)
-        for info in msgspec.structs.fields(kind)
+        name: values.get(hints[name], [] if "list" in str(hints[name]) else 0.25) for name in kind.__struct_fields__
     }
     return kind(**fields)
 

@@ -15,6 +15,7 @@ from traceback import format_exc
 import click
 
 from tests.promises.disk import disk
+from tests.promises.files import bad_files
 from tests.promises.hands import hands
 from tests.promises.kills import kills
 from tests.promises.life import life
@@ -28,6 +29,7 @@ TRIALS: dict[str, Trial] = {
     "disk": disk,
     "hands": hands,
     "recordings": try_recordings,
+    "files": bad_files,
     "numbers": numbers,
     "life": life,
     "privacy": privacy,
