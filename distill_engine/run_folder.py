@@ -334,8 +334,9 @@ class EventLog:
     def _mend(self) -> int:
         """Cut off what follows the last line that is an event; return that event's `seq`, 0 where there is none.
 
-        A kill leaves a torn line, a power cut perhaps a stretch of zeros.
+        A kill leaves a torn line, a power cut perhaps a stretch of zeros, or one that was never written.
         """
+        os.ftruncate(self._descriptor, _end_of_written(self._descriptor))
         while tail := _tail(self._descriptor):
             line = _last_line(self._descriptor)
             seq = _seq(line)
@@ -344,6 +345,17 @@ class EventLog:
             bad = len(tail.rpartition(b"\n")[2]) or len(line) + 1
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - bad)
         return 0
+
+
+def _end_of_written(descriptor: int) -> int:
+    """Return where a file's last byte ends that was ever written, as far as its file system tells."""
+    size, end = os.fstat(descriptor).st_size, 0
+    try:
+        while end < size:
+            end = os.lseek(descriptor, os.lseek(descriptor, end, os.SEEK_DATA), os.SEEK_HOLE)
+    except OSError as error:
+        return end if error.errno == errno.ENXIO else size  # nothing but a hole follows
+    return size
 
 
 def keep_room_for_commands(folder: RunFolder) -> None:

