@@ -33,7 +33,8 @@ Way = Literal["killed", "hung up", "closed", "dropped"]
 Settings = dict[str, Value]
 
 PLAIN: Settings = SMALL | {
-    "max_epochs": 18,
+    "max_epochs": 16,
+    "batch_size": 4,
     "checkpoint_interval": 2,
     "preview_interval": 3,
     "preview_recordings": 1,
@@ -42,7 +43,7 @@ PLAIN: Settings = SMALL | {
 }
 BRIEF: Settings = PLAIN | {"max_epochs": 8}
 EARLY: Settings = PLAIN | {"max_epochs": 50, "early_stop_epochs": 2, "learning_rate": 0.1}
-WATCHED: Settings = PLAIN | {"max_epochs": 120}
+WATCHED: Settings = PLAIN | {"max_epochs": 120, "checkpoint_interval": 20, "preview_interval": 100}
 ALL: Sequence[Settings] = (
     PLAIN,
     PLAIN | {"ema_decay": 0.9, "learning_rate_schedule": "constant", "val_fraction": 0.0},
@@ -56,6 +57,7 @@ BEFORE_TRAINING: Sequence[Stage] = ("starting", "scanning", "preparing")
 
 RUNS = 20
 TRIES = 20
+DASHBOARDS = 12
 WAYS: Sequence[Way] = ("killed", "hung up", "closed", "dropped")
 
 
@@ -220,7 +222,7 @@ def watched(folder: Path, dataset: Path) -> int:
     went = 1
     worker = lock_holder(run.folder)
     assert worker is not None
-    while lock_holder(run.folder) == worker:
+    while lock_holder(run.folder) == worker and went <= DASHBOARDS:
         way = WAYS[went % len(WAYS)]
         with Terminal(environment=environment) as dashboard:
             dashboard.wait_for(r"\[3 Training\]")
@@ -229,6 +231,8 @@ def watched(folder: Path, dataset: Path) -> int:
         assert lock_holder(run.folder) in (worker, None), "it has another worker"
         went += len(run.events()) > seen
     assert went > len(WAYS), "the run was over too early to tell"
+    while lock_holder(run.folder) == worker:
+        time.sleep(10 * LOOK_SECONDS)
     events = run.events()
     assert_gapless(events)
     assert not [event for event in events if isinstance(event, CommandAnswered | RunRestarted)]

@@ -44,7 +44,7 @@ from distill_engine.training.checkpoint import list_checkpoints
 from distill_engine.training.config import Value
 from tests.promises.workers import Warm, Worker, started
 
-PATIENCE = 600.0
+PATIENCE = 1800.0
 LOOK_SECONDS = 0.0005
 
 
