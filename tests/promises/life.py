@@ -20,7 +20,7 @@ import psutil
 
 from distill_engine import home, worker_log
 from distill_engine.client import command, start_run
-from distill_engine.events import Stop
+from distill_engine.events import StopNow
 from distill_engine.run_folder import RunFolder, lock_holder
 from distill_engine.run_reading import glance
 from distill_engine.start import Wishes, plan_run
@@ -134,7 +134,7 @@ def _toured(size: Size, run: RunFolder, scratch: Path, follower: psutil.Process)
 
 def _settled(process: psutil.Process, told: Path, before: Held) -> None:
     """Wait until a dashboard holds no more than before: what is under way may end first."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while grown := held_by(process, told).grown_over(before):
         assert time.monotonic() < deadline, f"left over: {', '.join(grown)}"
         time.sleep(0.2)
@@ -164,7 +164,7 @@ def _leaves(run: RunFolder, scratch: Path, way: signal.Signals, *, explores: boo
 
 
 def _gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, f"left over: {[one.cmdline() for one in alive]}"
 
 
@@ -236,7 +236,7 @@ def _worker(scratch: Path) -> Iterator[Figure]:
             held.append((worker.num_fds(), worker.num_threads(), len(worker.children(recursive=True))))
             with run.worker_log.open("ab") as log:
                 log.write(FLOOD)
-        answer = asyncio.run(command(run, Stop, PATIENCE))
+        answer = asyncio.run(command(run, StopNow, PATIENCE))
         assert answer.answer == "done", answer.words
         _gone([worker, *worker.children(recursive=True)])
         _settled(process, scratch / "counted", before)
