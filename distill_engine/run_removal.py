@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from pathlib import Path
 
 from distill_engine.errors import DistillError
 from distill_engine.run_folder import RunFolder, RunLock, lock_holder
+from distill_engine.words import shown
 
 
 def refuse_living(folder: RunFolder) -> None:
@@ -32,6 +34,7 @@ def remove_run(folder: RunFolder) -> None:
         DistillError: a process trains it, or a file can't be removed.
     """
     refuse_living(folder)
+    _refuse_without_rights(folder)
     kept_for_last = (folder.run_file, folder.lock_file)
     try:
         # Under the run's lock, so that no worker can begin meanwhile. While `run.json` is there it is listed as a run.
@@ -42,6 +45,16 @@ def remove_run(folder: RunFolder) -> None:
         shutil.rmtree(folder.path)
     except OSError as error:
         raise DistillError(f"run {folder.name} can't be deleted whole: {error}", "delete it again later") from None
+
+
+def _refuse_without_rights(folder: RunFolder) -> None:
+    """Raise DistillError where a folder's rights forbid it: half a run is of no use to anybody."""
+    inside = (path for path in folder.path.rglob("*") if path.is_dir() and not path.is_symlink())
+    for path in (folder.path, *inside):
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise DistillError(
+                f"run {shown(folder.name)} can't be deleted: {shown(str(path))} can't be written", "nothing was deleted"
+            )
 
 
 def _remove(path: Path) -> None:

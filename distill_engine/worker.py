@@ -15,6 +15,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -86,10 +87,7 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]
     try:
         with voice.control.heeding_signals():
             status, ending = _ended(folder, voice)
-            voice.control.refuse_the_rest()
-            voice.tell(ending)
-            if not isinstance(ending, RunFailed):
-                voice.patiently(log.sync)
+            voice.end(ending)
     finally:
         with contextlib.suppress(OSError):
             log.close()
@@ -103,6 +101,7 @@ class _Voice:
         self.restarted = log.last_seq > 0
         self.control = Control(folder, self.tell, restarted=self.restarted)
         self.patiently = Patience(folder.name, self.tell, self.control)
+        self._name = folder.name
         self._log = log
         self._worker_log = worker_log
         self._show = show
@@ -130,6 +129,28 @@ class _Voice:
         if not self._log.is_behind:
             self.tell(event)
         self._worker_log.keep_small()
+
+    def end(self, ending: Ending) -> None:
+        """Say how the run ended, as the last that is said, and wait until that is written, unless the run failed."""
+        try:
+            if not isinstance(ending, RunFailed):
+                self.patiently(self._log.sync)
+        finally:
+            self.control.refuse_the_rest()
+            self.tell(ending)
+        if not isinstance(ending, RunFailed):
+            in_silence = Patience(self._name, lambda _event: None, _Signals(self.control))
+            in_silence(self._log.sync)
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """All that ends a run which has said its last word, and still waits until its disk takes that."""
+
+    control: Control
+
+    def turn_away(self, _words: str) -> bool:
+        return bool(self.control.signal)
 
 
 def _ended(folder: RunFolder, voice: _Voice) -> tuple[int, Ending]:
