@@ -55,7 +55,7 @@ def list_folder(folder: Path, should_stop: Callable[[], bool]) -> Listing:
             raise DatasetError(f"{shown(str(folder))} is a file, not a folder", "name the folder of your recordings")
         walk = _Walk(folder)
         walk.enter(folder, "")
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # ValueError: a name that can't be one
         raise DatasetError(f"there is no folder {shown(str(folder))}", "check its spelling") from None
     except OSError as error:
         raise DatasetError(

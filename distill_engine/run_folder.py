@@ -386,12 +386,14 @@ def _last_line(descriptor: int) -> bytes:
 
 def _tail(descriptor: int) -> bytes:
     """Return the end of a file: all of it, or enough to hold its last whole line and what follows, if that is one."""
-    size = os.fstat(descriptor).st_size
-    tail = b""
-    while len(tail) < min(size, LONGEST_LINE) and tail.count(b"\n") < 2:
-        start = max(0, size - len(tail) - _BLOCK)
-        tail = os.pread(descriptor, size - len(tail) - start, start) + tail
-    return tail
+    start = size = os.fstat(descriptor).st_size
+    blocks: list[bytes] = []
+    ends = 0
+    while ends < 2 and start > 0 and size - start < LONGEST_LINE:
+        end, start = start, max(0, start - _BLOCK)
+        blocks.append(os.pread(descriptor, end - start, start))
+        ends += blocks[-1].count(b"\n")
+    return b"".join(reversed(blocks))
 
 
 class RunLock:

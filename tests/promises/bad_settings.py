@@ -81,7 +81,7 @@ def bad_notes(size: Size, ground: Ground) -> int:
 
         def try_one(document: object, path: Path = path, read: Callable[[], object] = read) -> None:
             path.write_bytes(document if isinstance(document, bytes) else written(document))
-            with watched(path.parent):
+            with watched(path.parent, home.cache_folder()):  # where scans are kept
                 _sentence_of(read)
 
         each(mutations(good), size.of(10, 150), try_one)

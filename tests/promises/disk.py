@@ -44,7 +44,7 @@ def disk(size: Size, folder: Path) -> Iterator[Figure]:
     assert undisturbed.went_well, undisturbed
     assert undisturbed.asked > 100
     counts: Counter[str] = Counter()
-    for fault in _faults(size):
+    for fault in _faults(size, undisturbed.asked):
         home = folder / "tried"
         if not _try(home, dataset, fault, alone, counts):
             break
@@ -56,12 +56,12 @@ def disk(size: Size, folder: Path) -> Iterator[Figure]:
         yield from rights_clocks_and_names(folder, dataset)
 
 
-def _faults(size: Size) -> Iterator[Fault]:
+def _faults(size: Size, asked: int) -> Iterator[Fault]:
     """Yield the faults of each request: a disk that is full once, and one that refuses for a while in some way.
 
-    Of the short form only those of one request.
+    Of the short form only those of one request, the one in the middle.
     """
-    for first in itertools.count(1) if size.whole else (80,):
+    for first in itertools.count(1) if size.whole else (asked // 2,):
         yield Fault(first=first, count=1, number=errno.ENOSPC)
         yield Fault(first=first, count=LASTING, number=ANSWERS[(first + size.seed) % len(ANSWERS)])
 
