@@ -82,7 +82,7 @@ def _try(home: Path, dataset: Path, fault: Fault, alone: Path, counts: Counter[s
     if not ran.went_well:
         begun = any(isinstance(event, RunStarted) for event in told)
         assert ran.statuses[0] == 0 or not begun, f"a run that had begun did not go on: {where}"
-        counts["commands refused in a sentence before anything began, and done when repeated"] += 1
+        counts["commands that refused in a sentence, and did it when repeated"] += 1
         again = _again(home, dataset)
         assert again.went_well, f"{where}\n{again}"
     lost = [*lost_files(home, alone)]
