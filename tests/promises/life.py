@@ -77,7 +77,14 @@ TOUR = (
 )
 """Keys through the four screens and the views of a run, back to its charts, each with what it brings."""
 
-EXPLORING = (("4", "p explore"), ("p", "Explore bells"), ("l", "Hz"), ("m", "Library shows"), ("c", "A is better"))
+EXPLORING = (
+    ("4", "bells "),
+    ("p", "Explore bells"),
+    ("l", "Hz"),
+    ("m", "Library shows"),
+    ("c", "Compare what"),
+    ("enter", "A is better"),
+)
 """Keys to a model's sliders: a sound is made, and two to compare."""
 
 
