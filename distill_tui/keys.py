@@ -32,10 +32,9 @@ def load_keys(folder: Path) -> KeyFile:
         table = tomllib.loads(api.read_small(folder / FILE).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return KeyFile(changed={})
-    except OSError as error:
-        return KeyFile(changed={}, complaints=(f"{FILE} can't be read: {error.strerror}",))
-    except api.UNREADABLE as error:
-        return KeyFile(changed={}, complaints=(f"{FILE} isn't TOML: {api.shown(str(error))}",))
+    except (OSError, *api.UNREADABLE) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return KeyFile(changed={}, complaints=(f"{FILE} can't be read: {api.shown(str(reason))}",))
     names = {action.name for action in ACTIONS}
     changed: dict[str, str] = {}
     complaints: list[str] = []

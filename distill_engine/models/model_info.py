@@ -18,10 +18,14 @@ from distill_engine.errors import ConfigError, ModelFileError
 from distill_engine.models.tensor_file import TensorFileHeader, read_header
 from distill_engine.small_files import UNREADABLE
 from distill_engine.training.config import ComplexSpectrogramConfig
+from distill_engine.words import size
 
 FORMAT = 1
 SUFFIX = ".distill"
 METADATA_KEY = "distill"
+
+LARGEST_MODEL = 1 << 30
+"""Bytes: of the largest network there may be, weights take a little over half of that."""
 
 _LOWEST_FLOOR, _LEAST_SCALE, _LARGEST_SCALE = -40.0, 1e-3, 1e3
 """Far beyond any recording's: nepers under a sine at full scale, and nepers that make 1."""
@@ -247,6 +251,8 @@ def decode_info(document: str, file_name: str) -> ModelInfo:
 def info_in(header: TensorFileHeader, file_name: str) -> ModelInfo:
     """Return the description in a checked header; raises ModelFileError."""
     document = header.metadata.get(METADATA_KEY)
+    if header.size > LARGEST_MODEL:
+        raise ModelFileError(f"{file_name} is larger than any model, {size(header.size)}", "name a .distill file")
     if document is None:
         raise ModelFileError(f"{file_name} holds tensors but is no Distill model", "name a .distill file")
     return decode_info(document, file_name)

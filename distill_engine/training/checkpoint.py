@@ -22,16 +22,19 @@ from torch import Tensor
 from distill_engine import atomic
 from distill_engine.audio.spectrogram import Normalisation
 from distill_engine.errors import DistillError
-from distill_engine.models.model_info import ModelInfo
+from distill_engine.models.model_info import LARGEST_MODEL, ModelInfo
 from distill_engine.models.tensor_file import read_header
 from distill_engine.run_folder import make_inside
 from distill_engine.small_files import UNREADABLE
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.state import Progress, TrainingState, greatest_norm
+from distill_engine.words import size
 
 FORMAT = 3
 METADATA_KEY = "checkpoint"
 REJECTED_SUFFIX = ".rejected"
+_MOST_COPIES = 5
+"""Of the weights: themselves, two numbers of the optimiser's for each, the average, the best."""
 
 
 class CheckpointInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +147,10 @@ def read_info(path: Path) -> CheckpointInfo:
     Raises:
         DistillError: it isn't one, or one of another version.
     """
-    text = read_header(path).metadata.get(METADATA_KEY)
+    header = read_header(path)
+    text = header.metadata.get(METADATA_KEY)
+    if header.size > _MOST_COPIES * LARGEST_MODEL:
+        raise DistillError(f"{path.name} is larger than any checkpoint, {size(header.size)}")
     if text is None:
         raise DistillError(f"{path.name} is not a checkpoint")
     try:

@@ -21,14 +21,14 @@ def noted(form: Form) -> Draft:
 
 
 def recalled(draft: Draft) -> Form:
-    """Return the form that was noted, with what is in its dataset now; a model that is gone is left out.
+    """Return the form that was noted, with what is in its dataset now.
 
-    Reads files.
+    A model that is gone is left out, and so is what nobody can have typed. Reads files.
     """
     form = Form(
-        name=draft.name,
+        name=draft.name if draft.name.isprintable() else "",
         preset=draft.preset if draft.preset in api.PRESETS else Form().preset,
-        edits={key: text for key, text in draft.edits.items() if key in api.declarations()},
+        edits={key: text for key, text in draft.edits.items() if key in api.declarations() and text.isprintable()},
         model=next((model for model in api.list_models() if str(model.path) == draft.model), None),
     )
     if not draft.dataset:

@@ -59,6 +59,8 @@ def bad_models(size: Size, ground: Ground) -> int:
     draw = random.Random(size.seed)
     for _ in range(size.of(3, 150)):
         shelf.takes(damaged(draw, good))
+    vast = {**header, "vast": _vast_entry(header)}
+    shelf.takes(with_header(good, written(vast)), TERABYTE)
     for data in [*_others(ground, good)][:: size.of(4, 1)]:
         shelf.takes(data)
     for length in (0, 1, 7, 8, 2**23, 2**31, 2**53, 2**63 - 1, 2**64 - 1)[:: size.of(4, 1)]:
@@ -75,12 +77,13 @@ class _Shelf:
         self._models.mkdir(parents=True, exist_ok=True)
         self.count = 0
 
-    def takes(self, data: bytes) -> None:
-        """Look at a file."""
+    def takes(self, data: bytes, hole: int = 0) -> None:
+        """Look at a file, with a hole of so many bytes behind it."""
         self.count += 1
         (self._models / f"{MODEL}.distill").unlink(missing_ok=True)
         source = self._ground.inputs / "stranger.distill"
         source.write_bytes(data)
+        os.truncate(source, len(data) + hole)
         told = commanded("model", "import", source, writes=(self._models,))
         assert bool(told.status) != (self._models / f"{MODEL}.distill").exists(), told
         if told.status:
@@ -98,6 +101,12 @@ class _Shelf:
         (self._models / f"{MODEL}.distill").unlink()
         left = [path.name for path in self._models.iterdir()]
         assert not left, f"{left} are left in the library"
+
+
+def _vast_entry(header: dict[str, Any]) -> dict[str, Any]:
+    """Return a tensor of a terabyte behind all others."""
+    end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+    return {"dtype": "U8", "shape": [TERABYTE], "data_offsets": [end, end + TERABYTE]}
 
 
 def _check_refused(told: Told) -> None:
@@ -168,6 +177,8 @@ def bad_checkpoints(size: Size, ground: Ground) -> int:
         text = written(changed).decode("utf-8", "surrogatepass")
         desk.takes(with_header(good, written({**header, "__metadata__": {checkpoint.METADATA_KEY: text}})))
 
+    vast = {**header, "vast": _vast_entry(header)}
+    desk.takes(with_header(good, written(vast)), TERABYTE)
     each(mutations(document), size.of(3, 100), described)
     for changed in [*spoilt({name: document[name] for name in document if name != "model"})][:: size.of(150, 3)]:
         described({**document, **changed} if isinstance(changed, dict) else changed)
@@ -175,10 +186,10 @@ def bad_checkpoints(size: Size, ground: Ground) -> int:
     draw = random.Random(size.seed)
     for _ in range(size.of(2, 50)):
         desk.takes(damaged(draw, good))
-    for data in [*_others(ground, good)][:: size.of(6, 1)]:
+    for data in [*_others(ground, good)][:: size.of(10, 1)]:
         desk.takes(data)
     desk.good.write_bytes(good)
-    for tensors in _misshapen(desk.good, draw, size.of(6, 100)):
+    for tensors in _misshapen(desk.good, draw, size.of(3, 100)):
         desk.takes(_sealed(tensors, document))
     return desk.count
 
@@ -197,10 +208,11 @@ class _Desk:
         self.good = checkpoint.Checkpoints(self._folder, config, state.progress).save(state, info, "corpus")
         self.count = 0
 
-    def takes(self, data: bytes) -> None:
-        """Make a model of a checkpoint, and go on from it."""
+    def takes(self, data: bytes, hole: int = 0) -> None:
+        """Make a model of a checkpoint, with a hole of so many bytes behind it, and go on from it."""
         self.count += 1
         self.good.write_bytes(data)
+        os.truncate(self.good, len(data) + hole)
         with watched(self._folder.parent):
             try:
                 save_model_from_checkpoint(self.good, self._model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from distill_engine import home, library
@@ -19,8 +20,8 @@ TERABYTE = 1 << 40
 LOG = 1 << 31
 """Bytes of a hole in place of a log, which is read to its end however long it is."""
 LONGER = "max_epochs=99"
-COLD, HOT = 400 << 20, 1500 << 20
-"""Bytes of memory that a command may take that loads no torch, and one that does."""
+COLD = 400 << 20
+"""Bytes of memory that a command may take that loads no torch."""
 
 NAMES = (
     *(text for text in TEXTS if "\0" not in text),
@@ -160,20 +161,16 @@ def _links(size: Size, ground: Ground) -> int:
 def bad_kinds(size: Size, ground: Ground) -> int:
     """Try files that are pipes, devices, folders, links to themselves and holes of a terabyte; return how many."""
     good_model(ground.inputs / "good.distill")
-    makers = (_pipe, _device, _folder, _loop, _hole)
-    tried = 0
-    for make in makers:
-        for target in ("model", "events.jsonl", "run.json", "config.toml", "settings", "lock", "preset"):
-            if not size.whole and (tried + 1) % 5:
-                tried += 1
-                continue
-            _put(make, target, ground)
-            tried += 1
-    return tried
+    targets = ("model", "events.jsonl", "run.json", "config.toml", "settings", "lock", "preset")
+    pairs = [(make, target) for make in (_pipe, _device, _folder, _loop, _hole) for target in targets]
+    some = pairs[size.of(4, 0) :: size.of(10, 1)]
+    for make, target in some:
+        _put(make, target, ground)
+    return len(some)
 
 
-def _put(make: object, target: str, ground: Ground) -> None:
-    assert callable(make)
+def _put(make: Callable[[Path], None], target: str, ground: Ground) -> None:
+    """Put something of a kind in the place of a file, and run what reads it."""
     run = good_run("odd")
     own = home.config_folder() / "settings.toml"
     own.parent.mkdir(parents=True, exist_ok=True)

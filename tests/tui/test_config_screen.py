@@ -477,25 +477,6 @@ def asked_words(app: DistillApp) -> str:
     return "\n".join(str(words.content) for words in app.screen.query(Static)) if len(app.screen_stack) > 1 else ""
 
 
-def test_a_model_that_no_run_could_have_made_keeps_the_run_from_starting(form: Form) -> None:
-    model("rain", latent_dim=65_536)
-
-    async def visit() -> None:
-        async with visiting(form) as seen:
-            await seen.go_to(forms.MODEL)
-            await seen.press("enter")
-            await seen.until(lambda: isinstance(seen.app.screen, Choice))
-            await seen.press("enter")
-            await seen.until(lambda: seen.form.model is not None)
-            assert "training can't go on from rain: latent_dim is 65536" in seen.rows
-            assert "Not ready: training can't go on from rain" in seen.words
-            await seen.press("s")
-            assert "training can't go on from rain" in seen.status
-            assert seen.app.pane == "config"
-
-    asyncio.run(visit())
-
-
 def test_an_earlier_run_gives_an_empty_draft_its_dataset_too(tmp_path: Path) -> None:
     found = form_for(tmp_path / "bells")
     run = unpacked("healthy")

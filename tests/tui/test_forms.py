@@ -482,16 +482,6 @@ def test_a_name_that_is_too_long_or_leads_to_itself_is_a_sentence_or_a_file(form
     assert form_files.saved(form, loop).file is not None
 
 
-@pytest.mark.parametrize("latent_dim", [1025, 65_536])
-def test_a_model_that_no_run_could_have_made_is_a_complaint_of_its_field(form: Form, latent_dim: int) -> None:
-    from_it = with_model(form, model("rain", latent_dim=latent_dim))
-    complaint = from_it.complaints[forms.MODEL]
-    assert complaint.message.startswith(f"training can't go on from rain: latent_dim is {latent_dim}, above")
-    assert from_it.problem == complaint
-    assert from_it.config == form.config
-    assert {row.key: row.complaint for row in fields(from_it)}[forms.MODEL] == complaint
-
-
 def test_a_path_may_be_typed_as_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     assert form_files.file_path("~nosuch/x") == Path.cwd() / "~nosuch" / "x.toml"

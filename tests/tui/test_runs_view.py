@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -266,26 +268,31 @@ def test_in_ascii_nothing_of_it_is_more_than_ascii() -> None:
     asyncio.run(visit())
 
 
-def test_a_marked_run_that_is_deleted_while_others_are_read_is_no_longer_shown() -> None:
+def test_a_marked_run_that_is_deleted_while_others_are_read_is_no_longer_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk_answers, open_file = threading.Event(), os.open
+
     async def visit() -> None:
         stopped, _, healthy = several()
         async with opened(stopped, "r", RunsView) as shown:
             for folder in (healthy, stopped):
                 await go_to(shown, folder)
                 await shown.press("space")
-            slow = healthy.config_file.rename(healthy.path / "kept.toml")
-            os.mkfifo(healthy.config_file)  # whoever reads it waits for what is written to it
+            monkeypatch.setattr(os, "open", slowly)
             await shown.press("d", "x")
             await shown.until(lambda: isinstance(shown.app.screen, Question))
             await shown.press("y")
             await shown.until(lambda: not row(shown, "stopped"))
-            writer = await asyncio.to_thread(os.open, healthy.config_file, os.O_WRONLY)
-            slow.rename(healthy.config_file)
-            os.write(writer, healthy.config_file.read_bytes())
-            os.close(writer)
+            disk_answers.set()
             rows = shown.view.differences.rows
             await shown.until(lambda: "latent_dim" in rows.keys and "usual" in rows.text.split("\n")[0])
             assert "stopped" not in rows.text
+
+    def slowly(path: str | Path, *arguments: int) -> int:
+        if str(path).endswith("config.toml"):
+            disk_answers.wait()
+        return open_file(path, *arguments)
 
     asyncio.run(visit())
 
