@@ -279,6 +279,12 @@ def test_a_marked_run_that_is_deleted_while_others_are_read_is_no_longer_shown(
             for folder in (healthy, stopped):
                 await go_to(shown, folder)
                 await shown.press("space")
+
+            def slowly(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+                if path == healthy.config_file:
+                    disk_answers.wait()
+                return open_file(path, flags, mode, dir_fd=dir_fd)
+
             monkeypatch.setattr(os, "open", slowly)
             await shown.press("d", "x")
             await shown.until(lambda: isinstance(shown.app.screen, Question))
@@ -288,11 +294,6 @@ def test_a_marked_run_that_is_deleted_while_others_are_read_is_no_longer_shown(
             rows = shown.view.differences.rows
             await shown.until(lambda: "latent_dim" in rows.keys and "usual" in rows.text.split("\n")[0])
             assert "stopped" not in rows.text
-
-    def slowly(path: str | Path, *arguments: int) -> int:
-        if str(path).endswith("config.toml"):
-            disk_answers.wait()
-        return open_file(path, *arguments)
 
     asyncio.run(visit())
 
