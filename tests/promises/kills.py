@@ -16,13 +16,25 @@ from pathlib import Path
 from signal import SIGHUP
 from typing import Literal
 
+import safetensors.torch
+import torch
+
 from distill_engine.events import AnyEvent, CommandAnswered, PreprocessDone, PreprocessProgress, RunRestarted
 from distill_engine.models.persistence import load_model
 from distill_engine.run_folder import lock_holder
+from distill_engine.training.checkpoint import list_checkpoints
 from distill_engine.training.config import Value
 from tests.engine.recordings import good
 from tests.engine.runs import SMALL
-from tests.promises.trained import LOOK_SECONDS, PATIENCE, Trained, assert_equal, assert_gapless, has_temporary
+from tests.promises.trained import (
+    LOOK_SECONDS,
+    PATIENCE,
+    Trained,
+    assert_equal,
+    assert_gapless,
+    await_that,
+    has_temporary,
+)
 from tests.promises.trial import Figure, Size
 from tests.promises.workers import Warm
 from tests.tui.terminal import Terminal
@@ -43,7 +55,7 @@ PLAIN: Settings = SMALL | {
 }
 BRIEF: Settings = PLAIN | {"max_epochs": 8}
 EARLY: Settings = PLAIN | {"max_epochs": 50, "early_stop_epochs": 2, "learning_rate": 0.1}
-WATCHED: Settings = PLAIN | {"max_epochs": 120, "checkpoint_interval": 20, "preview_interval": 100}
+WATCHED: Settings = PLAIN | {"max_epochs": 10_000, "checkpoint_interval": 20, "preview_interval": 100}
 ALL: Sequence[Settings] = (
     PLAIN,
     PLAIN | {"ema_decay": 0.9, "learning_rate_schedule": "constant", "val_fraction": 0.0},
@@ -219,26 +231,35 @@ def watched(folder: Path, dataset: Path) -> int:
     command = [sys.executable, "-m", "distill_engine", "resume", "run", "--detach"]
     with Terminal(command, environment=environment) as shell:
         shell.wait_for("goes on in the background")
-    went = 1
     worker = lock_holder(run.folder)
     assert worker is not None
-    while lock_holder(run.folder) == worker and went <= DASHBOARDS:
-        way = WAYS[went % len(WAYS)]
+    for number in range(DASHBOARDS):
         with Terminal(environment=environment) as dashboard:
             dashboard.wait_for(r"\[3 Training\]")
-            seen = len(run.events())
-            _go(dashboard, way)
-        assert lock_holder(run.folder) in (worker, None), "it has another worker"
-        went += len(run.events()) > seen
-    assert went > len(WAYS), "the run was over too early to tell"
-    while lock_holder(run.folder) == worker:
-        time.sleep(10 * LOOK_SECONDS)
-    events = run.events()
-    assert_gapless(events)
-    assert not [event for event in events if isinstance(event, CommandAnswered | RunRestarted)]
-    alone = _left_alone(folder / "alone", dataset, WATCHED, None)
-    assert_equal(run, alone)
-    return went
+            _go(dashboard, WAYS[number % len(WAYS)])
+        _await_more(run)
+        assert lock_holder(run.folder) == worker, "it has another worker, or none"
+    await_that(lambda: len(list_checkpoints(run.folder.checkpoints)) > 1)
+    assert not [event for event in run.events() if isinstance(event, CommandAnswered | RunRestarted)]
+    assert run.program("stop", "run", "--now").wait(PATIENCE) == 0
+    assert_gapless(run.events())
+    _check_same_at(list_checkpoints(run.folder.checkpoints)[1], Trained(folder / "alone", dataset, WATCHED))
+    return 1 + DASHBOARDS
+
+
+def _await_more(run: Trained) -> None:
+    told = len(run.events())
+    await_that(lambda: len(run.events()) > told + 2)
+
+
+def _check_same_at(saved: Path, alone: Trained) -> None:
+    """Check that a run left alone comes to the same tensors where another has saved its own."""
+    same = alone.folder.checkpoints / saved.name
+    with alone.running(None):
+        alone.wait_until(same.exists)
+    tensors, expected = safetensors.torch.load_file(saved), safetensors.torch.load_file(same)
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
 
 
 def _go(dashboard: Terminal, way: Way) -> None:

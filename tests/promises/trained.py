@@ -115,11 +115,9 @@ class Trained:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait while the worker lives, until a condition holds."""
-        assert self._worker is not None
-        deadline = time.monotonic() + PATIENCE
-        while not condition() and self._worker.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(LOOK_SECONDS)
+        worker = self._worker
+        assert worker is not None
+        await_that(lambda: condition() or worker.poll() is not None)
 
     def wait_for_step(self, share: float) -> None:
         """Wait until the worker, just started, has made a share of the way that is left, and a step at least."""
@@ -196,6 +194,14 @@ class Trained:
             checkpoint.load(path)
         leftovers = list(self.home.rglob(f"{TEMPORARY_PREFIX}*"))
         assert not leftovers, f"left over: {leftovers}"
+
+
+def await_that(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(LOOK_SECONDS)
 
 
 def has_temporary(folder: Path) -> bool:
