@@ -101,7 +101,8 @@ def _material(info: ModelInfo) -> str:
 def _distance(distance: Distance | None) -> str:
     if distance is None or distance.lsd is None:
         return "not measured"
-    return f"{distance.lsd:.2f} dB LSD, {distance.sc:.2f} SC, {distance.band:.2f} dB in bands"
+    parts = ((distance.lsd, "dB LSD"), (distance.sc, "SC"), (distance.band, "dB in bands"))
+    return ", ".join(f"{value:.2f} {unit}" for value, unit in parts if value is not None)
 
 
 def _number(value: float | None, layout: str) -> str:

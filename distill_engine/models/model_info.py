@@ -32,9 +32,9 @@ _LOWEST_FLOOR, _LEAST_SCALE, _LARGEST_SCALE = -40.0, 1e-3, 1e3
 
 
 class Architecture(Struct, frozen=True, kw_only=True):
-    """The network's shape: what `ConvVAE` takes, as large as the settings of a run let it be."""
+    """The network's shape: what `ConvVAE` takes. Pieces are as large as the settings of a run let them be at most."""
 
-    latent_dim: Annotated[int, Meta(ge=1, le=1024)] = 128
+    latent_dim: Annotated[int, Meta(ge=1, le=65_536)] = 128
     n_mels: Annotated[int, Meta(ge=1, le=256)] = 128
     time_frames: Annotated[int, Meta(ge=1, le=376)] = 94
 
@@ -93,12 +93,16 @@ class MagnitudeRange(Struct, frozen=True, kw_only=True):
             )
 
 
+_Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+_Measure = Annotated[float, Meta(ge=-1e6, le=1e6)]
+
+
 class Distance(Struct, frozen=True, kw_only=True):
     """How far sounds are from their originals: LSD in dB, spectral convergence, bands in dB."""
 
-    lsd: float | None = None
-    sc: float | None = None
-    band: float | None = None
+    lsd: _Measure | None = None
+    sc: _Measure | None = None
+    band: _Measure | None = None
 
 
 KNOWN_MOST = 4096
@@ -116,13 +120,13 @@ class TrainingSummary(Struct, frozen=True, kw_only=True):
     dataset: str = ""
     """The name of the folder of recordings."""
 
-    recordings: int = 0
-    seconds: float = 0.0
+    recordings: _Count = 0
+    seconds: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
     """Length of all recordings together."""
 
-    epochs: int = 0
-    steps: int = 0
-    best_epoch: int = 0
+    epochs: _Count = 0
+    steps: _Count = 0
+    best_epoch: _Count = 0
     """The one whose weights these are; 0 where training ended within the first."""
 
     best_validation_loss: float | None = None

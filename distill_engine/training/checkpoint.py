@@ -173,6 +173,8 @@ def load(path: Path) -> LoadedCheckpoint:
         tensors: dict[str, Tensor] = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise DistillError(f"{path.name} can't be read: {error}") from None
+    if not tensors or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
+        raise DistillError(f"{path.name} is damaged: it holds something else than weights")
     if _digest(tensors) != info.digest:
         raise DistillError(f"{path.name} is damaged: its contents don't match their digest")
     if not math.isfinite(greatest_norm(list(tensors.values()))):

@@ -236,7 +236,7 @@ def _tensor(name: str, value: Tensor | None) -> Callable[[dict[str, Tensor], dic
         (_set("id", to="../../etc"), "can't be read"),
         (_set("architecture", "latent_dim", to=10**9), "can't be read"),
         (_set("architecture", "latent_dim", to=0), "can't be read"),
-        (_set("architecture", "latent_dim", to=1024), "far larger than the file"),
+        (_set("architecture", "latent_dim", to=60_000), "far larger than the file"),
         (_set("architecture", "time_frames", to=60_000), "can't be read"),
         (_set("architecture", "latent_dim", to=2), "needs F32"),
         (_set("architecture", "n_mels", to=64), "64 bands"),

@@ -189,6 +189,7 @@ def bad_checkpoints(size: Size, ground: Ground) -> int:
     for data in [*_others(ground, good)][:: size.of(10, 1)]:
         desk.takes(data)
     desk.good.write_bytes(good)
+    desk.takes(_sealed({}, document))
     for tensors in _misshapen(desk.good, draw, size.of(3, 100)):
         desk.takes(_sealed(tensors, document))
     return desk.count
