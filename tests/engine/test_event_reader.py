@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from distill_engine.event_reader import CHUNK, EventReader
-from distill_engine.events import AnyEvent, WarningRaised, encode
+from distill_engine.events import LONGEST_LINE, AnyEvent, WarningRaised, encode
 from distill_engine.run_folder import RunFolder
 from tests.engine.run_logs import new_run
 
@@ -40,9 +40,24 @@ def all_of(reader: EventReader) -> list[AnyEvent]:
         (b"garbage\n", 1),
         (b'{"type":"WarningRaised","seq":51,"time":1.0,"message":"\xff"}\n', 1),
         (line(51).rstrip() + line(52), 1),
+        (b'{"type":{},"seq":51}\n', 1),
+        (b'{"type":"WarningRaised","more":' + b"[" * 100_000 + b"\n", 1),
+        (b'{"type":"WarningRaised","seq":51,"time":1e300}\n', 1),
+        (b"x" * (2 * LONGEST_LINE + 1) + b"\n", 3),
         (b'{"type":"RunUnpaused","seq":51,"time":1.0,"step":1,"epoch":0}'.replace(b",", b",\n") + b"\n", 5),
     ],
-    ids=["unknown", "empty", "garbage", "no text", "two in a line", "one over lines"],
+    ids=[
+        "unknown",
+        "empty",
+        "garbage",
+        "no text",
+        "two in a line",
+        "no type",
+        "deep",
+        "no moment",
+        "vast",
+        "one over lines",
+    ],
 )
 def test_an_odd_line_among_others_is_passed_over_alone(odd: bytes, unreadable: int) -> None:
     lines_before = [line(seq) for seq in range(1, 51)]

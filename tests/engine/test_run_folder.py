@@ -16,7 +16,7 @@ import pytest
 from distill_engine import run_folder
 from distill_engine.errors import DistillError, NotFoundError, UsageError
 from distill_engine.events import WarningRaised
-from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock, lock_holder
+from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock, lock_holder, refuse_links
 
 HOLD = """
 import sys, time, os
@@ -232,3 +232,22 @@ def test_a_lock_is_for_the_user_alone_also_one_that_was_not() -> None:
     folder.lock_file.touch(0o666)
     with RunLock(folder):
         assert folder.lock_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_path_out_of_a_runs_folder_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "previews").mkdir(parents=True)
+    (folder.path / "previews" / "link").symlink_to(tmp_path)
+    assert folder.inside("previews/a.wav") == folder.path / "previews" / "a.wav"
+    for name in ("../a.wav", str(tmp_path / "a.wav"), "previews/link/a.wav", "\0"):
+        with pytest.raises(DistillError, match="isn't in the run's folder"):
+            folder.inside(name)
+
+
+def test_a_run_with_a_link_in_its_folder_is_not_gone_on_with(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "checkpoints").mkdir(parents=True)
+    refuse_links(folder)
+    (folder.path / "checkpoints" / "best").symlink_to(tmp_path)
+    with pytest.raises(DistillError, match="checkpoints/best is a link"):
+        refuse_links(folder)
