@@ -18,7 +18,7 @@ from distill_engine.commands.shared import say
 from distill_engine.errors import DistillError, StopRequestedError
 from distill_engine.hushed import hush_libraries
 from distill_engine.torch_environment import prepare_for_torch
-from distill_engine.words import shown
+from distill_engine.words import sentence, shown
 
 
 class _InOrder(click.Group):
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _complain(message: str, hint: str) -> None:
-    say("\n".join([f"distill-engine: {shown(message)}", *(f"  {line}" for line in hint.splitlines())]))
+    say("\n".join([f"distill-engine: {sentence(message)}", *(f"  {sentence(line)}" for line in hint.splitlines())]))
 
 
 def _usage(error: click.ClickException) -> tuple[str, str]:

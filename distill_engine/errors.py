@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from distill_engine.words import shown, shown_lines
+from distill_engine.words import sentence
 
 
 class DistillError(Exception):
@@ -16,8 +16,8 @@ class DistillError(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        self.message = shown(message)
-        self.hint = shown_lines(hint)
+        self.message = sentence(message)
+        self.hint = "\n".join(map(sentence, hint.split("\n")))
         super().__init__(self.message)
 
 

@@ -473,9 +473,9 @@ def lock_holder(folder: RunFolder) -> int | None:
     linux = sys.platform.startswith("linux")
     layout = "hhqqi4x" if linux else "qqihh"
     question = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if linux else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
-    if not folder.lock_file.is_file():  # nor can anybody hold a pipe's
-        return None
     try:
+        if not folder.lock_file.is_file():  # nor can anybody hold a pipe's
+            return None
         descriptor = opened(folder.lock_file)  # to read, which is enough to ask: one may have no right to write
     except FileNotFoundError:
         return None

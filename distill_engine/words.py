@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_LONGEST_SENTENCE, _KEPT_OF_BEGIN, _KEPT_OF_END = 900, 600, 200
 _NO_CELL_CATEGORIES = frozenset({"Mn", "Me", "Cf", "Cc"})
 
 
@@ -20,6 +21,12 @@ def shown(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in name)
+
+
+def sentence(text: str) -> str:
+    """Return a sentence as `shown` writes it, without the middle of one in which a name is as long as a page."""
+    whole = shown(text)
+    return whole if len(whole) <= _LONGEST_SENTENCE else f"{whole[:_KEPT_OF_BEGIN]} … {whole[-_KEPT_OF_END:]}"
 
 
 def shown_lines(text: str) -> str:

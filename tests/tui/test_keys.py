@@ -104,7 +104,7 @@ def test_sentences_name_the_keys_that_a_key_file_gives(home: Path) -> None:
         ('"training.stop" = "s"', "s means both charts.smooth and training.stop"),
         ('"charts.smooth" = "/"', "/ means both charts.smooth and listing.filter"),
         ('"charts.smooth" = "]"', "] means both charts.next and charts.smooth"),
-        ("what", "keys.toml isn't TOML"),
+        ("what", "keys.toml can't be read"),
     ],
 )
 def test_what_is_wrong_with_a_key_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:
