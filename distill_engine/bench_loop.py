@@ -1,7 +1,7 @@
 """How fast whole epochs are, beside the bare step, and beside steps that a DataLoader feeds.
 
 The loop is `train_epoch` as a run has it: pieces cut from the cache, an event written to a log on disk twenty times a
-second at most. On a GPU its epoch is as long as that of an hour of recordings with nine copies of each.
+second at most.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from distill_engine.training.meter import StepMeter
 from distill_engine.training.state import TrainingState, fresh_state
 from distill_engine.training.step import Stepper, StepResult
 
-_PIECES_ON_A_GPU = 36_000
+_PIECES, _PIECES_ON_A_GPU = 512, 36_000
+"""Of an epoch, at least: such as a few minutes of recordings give, and an hour with nine copies of each."""
+
 _MOST_FED = 4096
 """Pieces of a turn of a DataLoader's, which would take minutes over all of them."""
 
@@ -146,12 +148,10 @@ def _made(config: TrainingConfig) -> tuple[TrainingState, Stepper]:
 
 
 def _long_loader(corpus: PreparedCorpus, config: TrainingConfig) -> PieceLoader:
-    """Return the loader of the epochs: on a GPU of all recordings often enough to last."""
-    items = corpus.training
-    if config.device != "cpu":
-        items = items * math.ceil(
-            _PIECES_ON_A_GPU / training_loader(items, corpus.normalisation, config).pieces_per_epoch
-        )
+    """Return the loader of the epochs: of all recordings, often enough to last."""
+    once = training_loader(corpus.training, corpus.normalisation, config).pieces_per_epoch
+    wanted = _PIECES if config.device == "cpu" else _PIECES_ON_A_GPU
+    items = corpus.training * math.ceil(wanted / once)
     return training_loader(items, corpus.normalisation, config)
 
 
