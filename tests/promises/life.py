@@ -122,7 +122,7 @@ def _toured(size: Size, run: RunFolder, scratch: Path, follower: psutil.Process)
         _tour(terminal, explores=size.whole)
         before, files, seq = held_by(process, told), _files(), _seq(run)
         samples: list[tuple[float, float]] = []
-        while _seq(run) - seq < size.of(1, 200_000):
+        while not samples or _seq(run) - seq < size.of(1, 200_000):
             _tour(terminal, explores=False)
             samples.append((megabytes(process), megabytes(follower)))
         _tour(terminal, explores=size.whole)
