@@ -16,7 +16,7 @@ import click
 from distill_engine.commands import analysis, machine, models, runs, sound, training
 from distill_engine.commands.shared import say
 from distill_engine.errors import DistillError, StopRequestedError
-from distill_engine.hushed import hush_libraries
+from distill_engine.hushed import hush_libraries, lead_nowhere
 from distill_engine.torch_environment import prepare_for_torch
 from distill_engine.words import sentence, shown
 
@@ -81,7 +81,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a list went away: nothing is wrong, and nothing can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)
         sys.exit(1)
     except OSError as error:
         _complain(f"{shown(str(error.filename or 'a file'))}: {(error.strerror or str(error)).lower()}", "")

@@ -37,6 +37,7 @@ from distill_engine.events import (
     WarningRaised,
     encode,
 )
+from distill_engine.hushed import lead_nowhere
 from distill_engine.run_folder import RunFolder
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.config_file import load_config
@@ -80,9 +81,9 @@ class JsonView:
 
 
 def _let_go_of(stream: TextIO | BinaryIO) -> None:
-    """Let what is still held for a reader who is gone go nowhere: Python would end with 120 because of it."""
-    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123 - a descriptor is wanted
-        os.dup2(nowhere.fileno(), stream.fileno())
+    """Let go of a stream whose reader is gone: Python would end with 120 because of what is held for it."""
+    with contextlib.suppress(OSError):
+        lead_nowhere(stream)
 
 
 class Lines:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TextIO
+from typing import IO, Any, TextIO
 
 
 def hush_libraries() -> None:
     """Call it once, at the start of a program; processes it starts must be told where their words go."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     for name in ("stdout", "stderr"):
         if _has_descriptor(stream := getattr(sys, name)):
-            moved = _moved(stream, nowhere)
+            moved = _moved(stream)
             setattr(sys, name, moved)
             setattr(sys, f"__{name}__", moved)
-    os.close(nowhere)
 
 
 def _has_descriptor(stream: TextIO | None) -> bool:
@@ -31,10 +29,16 @@ def _has_descriptor(stream: TextIO | None) -> bool:
         return False
 
 
-def _moved(stream: TextIO, nowhere: int) -> TextIO:
+def lead_nowhere(stream: IO[Any]) -> None:
+    """Let a stream's descriptor lead nowhere: whatever is still held for it goes there."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _moved(stream: TextIO) -> TextIO:
     """Return a stream to where this one led, and let its descriptor lead nowhere."""
     stream.flush()
     kept = os.dup(stream.fileno())
-    os.dup2(nowhere, stream.fileno())
+    lead_nowhere(stream)
     buffering = 1 if getattr(stream, "line_buffering", False) else -1
     return open(kept, "w", buffering, stream.encoding, stream.errors)  # noqa: PTH123 - a descriptor is opened

@@ -33,7 +33,7 @@ from distill_engine.events import LONGEST_LINE, AnyEvent, Count, Event, Moment, 
 from distill_engine.heartbeat import Heartbeat
 from distill_engine.names import checked_name, nearest_words
 from distill_engine.room import keep_room
-from distill_engine.small_files import UNREADABLE, opened, read_small
+from distill_engine.small_files import UNREADABLE, opened, read_small, written_stretches
 from distill_engine.words import shown
 
 RUN_FILE = "run.json"
@@ -336,7 +336,8 @@ class EventLog:
 
         A kill leaves a torn line, a power cut perhaps a stretch of zeros, or one that was never written.
         """
-        os.ftruncate(self._descriptor, _end_of_written(self._descriptor))
+        written = written_stretches(self._descriptor)
+        os.ftruncate(self._descriptor, written[-1][1] if written else 0)
         while tail := _tail(self._descriptor):
             line = _last_line(self._descriptor)
             seq = _seq(line)
@@ -345,17 +346,6 @@ class EventLog:
             bad = len(tail.rpartition(b"\n")[2]) or len(line) + 1
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - bad)
         return 0
-
-
-def _end_of_written(descriptor: int) -> int:
-    """Return where a file's last byte ends that was ever written, as far as its file system tells."""
-    size, end = os.fstat(descriptor).st_size, 0
-    try:
-        while end < size:
-            end = os.lseek(descriptor, os.lseek(descriptor, end, os.SEEK_DATA), os.SEEK_HOLE)
-    except OSError as error:
-        return end if error.errno == errno.ENXIO else size  # nothing but a hole follows
-    return size
 
 
 def keep_room_for_commands(folder: RunFolder) -> None:

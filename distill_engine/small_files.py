@@ -53,3 +53,19 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is larger than {size(most)}", str(path))
     return data
+
+
+def written_stretches(descriptor: int) -> list[tuple[int, int]]:
+    """Return from where to where a file was ever written; all of it where its file system doesn't tell of holes."""
+    size = os.fstat(descriptor).st_size
+    stretches: list[tuple[int, int]] = []
+    end = 0
+    try:
+        while end < size:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+            stretches.append((start, end))
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which says that nothing but a hole follows
+            return [(0, size)]
+    return stretches

@@ -7,7 +7,6 @@ tell (duplicates, an odd rate) isn't decided here.
 from __future__ import annotations
 
 import codecs
-import errno
 import hashlib
 import math
 import os
@@ -21,6 +20,7 @@ from distill_engine.audio import containers
 from distill_engine.audio.io import open_sound, tidy_reason
 from distill_engine.audio.tags import SoundTags, tags_in
 from distill_engine.errors import StopRequestedError
+from distill_engine.small_files import written_stretches
 from distill_engine.words import counted, duration, shown, size
 
 if TYPE_CHECKING:
@@ -111,23 +111,12 @@ def _unwritten(path: Path) -> str:
     """Say so where most of a file was never written to the disk: to read a terabyte of nothing would take hours."""
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
-        unwritten = length - _written(file.fileno(), length) if length > _MOST_UNWRITTEN else 0
+        if length <= _MOST_UNWRITTEN:
+            return ""
+        unwritten = length - sum(stop - start for start, stop in written_stretches(file.fileno()))
     if unwritten <= _MOST_UNWRITTEN:
         return ""
     return f"{size(unwritten)} of its {size(length)} were never written to the disk"
-
-
-def _written(descriptor: int, length: int) -> int:
-    """Return how many bytes of a file aren't holes; all of them where the file system doesn't tell."""
-    place = written = 0
-    try:
-        while place < length:
-            start = os.lseek(descriptor, place, os.SEEK_DATA)
-            place = os.lseek(descriptor, start, os.SEEK_HOLE)
-            written += place - start
-    except OSError as error:
-        return written if error.errno == errno.ENXIO else length  # nothing but a hole follows
-    return written
 
 
 def _evident_content(path: Path) -> str:

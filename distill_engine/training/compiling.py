@@ -6,7 +6,6 @@ otherwise, so what was decided stands in the run's configuration, and a resumed 
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from distill_engine.training.computing import as_configured
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.speeds import MOST_PIECES, TRIAL_RATES, in_turns, kept, trial_batch, trial_stepper
 from distill_engine.words import duration
-
-FOLDER = "compiled"
 
 MOST_DIFFERENCE = 0.01
 """Of losses, relative: roundings in bf16 make a tenth of it."""
@@ -63,7 +60,6 @@ def settled(config: TrainingConfig, steps: int, cache: Path) -> tuple[TrainingCo
 
 def measured(config: TrainingConfig, cache: Path) -> Compiled:
     """Return what compiling comes to with a decided `config`, measured now, or here before; raises what it raises."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / FOLDER))  # else it lies in /tmp, for all to see
     size = min(config.batch_size, MOST_PIECES)
     what = ("compile", size, config.precision, config.memory_format)
     return kept(cache, config, what, Compiled, lambda: _measured(config, size))
