@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from distill_engine.models.model_info import LARGEST_MODEL, ModelInfo
 from distill_engine.models.tensor_file import read_header
 from distill_engine.run_folder import make_inside
 from distill_engine.small_files import UNREADABLE
+from distill_engine.training.cadence import Cadence
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.state import Progress, TrainingState, greatest_norm
 from distill_engine.words import size
@@ -67,20 +67,17 @@ class Checkpoints:
 
     def __init__(self, folder: Path, config: TrainingConfig, progress: Progress) -> None:
         self._folder = folder
-        self._interval = config.checkpoint_interval
-        self._least_seconds = 60 * config.checkpoint_minutes
         self._keep = config.checkpoint_keep
-        self.count_from(progress.epoch)
-
-    def count_from(self, epoch: int) -> None:
-        """Let the next be due an interval after `epoch`, and the least time from now."""
-        self._asked_epoch, self._asked_at = epoch, time.monotonic()
+        self.cadence = Cadence(
+            epochs=config.checkpoint_interval,
+            minutes=config.checkpoint_minutes,
+            epoch=progress.epoch,
+            waits_at_first=True,
+        )
 
     def due(self, progress: Progress) -> bool:
         """Tell whether to save now, between two epochs: not while steps fail, when weights may be at fault."""
-        waited = time.monotonic() - self._asked_at
-        enough = progress.epoch - self._asked_epoch >= self._interval
-        return enough and waited >= self._least_seconds and progress.sound
+        return self.cadence.due(progress.epoch) and progress.sound
 
     def save(self, state: TrainingState, model: ModelInfo, corpus: str) -> Path:
         """Write the state, read it back, remove what is older than the newest few sound ones; return the path.

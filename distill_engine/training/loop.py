@@ -330,11 +330,11 @@ def _judge_epoch(state: TrainingState, run: Run) -> None:
     progress.horizon = run.foreseen_steps(progress)
     if progress.epoch == run.config.max_epochs or run.time_is_up():
         return  # the end previews and saves
-    if run.previews.due(progress.epoch):
-        run.previews.count_from(progress.epoch)
+    if run.previews.cadence.due(progress.epoch):
+        run.previews.cadence.asked(progress.epoch)
         run.aside.do(run.preview, state)
     if run.checkpoints.due(progress):
-        run.checkpoints.count_from(progress.epoch)
+        run.checkpoints.cadence.asked(progress.epoch)
         run.aside.do(run.save, state)
 
 

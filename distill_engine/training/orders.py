@@ -90,12 +90,12 @@ def _do(order: AnyCommand, state: TrainingState, run: Run) -> None:
     step = f"step {state.progress.step:,}"
     match order:
         case Checkpoint() if state.progress.step:
-            run.checkpoints.count_from(state.progress.epoch)
+            run.checkpoints.cadence.asked(state.progress.epoch)
             run.orders.answer(order, "done", f"saved at {step}", in_run(run.save(state)))
         case Checkpoint():
             run.orders.answer(order, "refused", "no step has been taken yet: there is nothing to save")
         case Preview():
-            run.previews.count_from(state.progress.epoch)
+            run.previews.cadence.asked(state.progress.epoch)
             made = run.preview(state)
             if made is None:
                 run.orders.answer(order, "refused", "it was given up: a stop came between, or it couldn't be written")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +32,7 @@ from distill_engine.latent_path import Cloud
 from distill_engine.models.vae import ConvVAE
 from distill_engine.names import name_from
 from distill_engine.run_folder import make_inside
+from distill_engine.training.cadence import Cadence
 from distill_engine.training.config import TrainingConfig
 from distill_engine.training.dataset import PieceLoader
 from distill_engine.training.state import Progress
@@ -75,16 +75,12 @@ class Previews:
         self._config = config
         self._references = _references(corpus, config)
         self._pieces = _own_pieces(corpus, config)
-        self._asked_epoch, self._asked_at = progress.epoch, -math.inf
-
-    def count_from(self, epoch: int) -> None:
-        """Let the next be due an interval after `epoch`, and the least time from now."""
-        self._asked_epoch, self._asked_at = epoch, time.monotonic()
-
-    def due(self, epoch: int) -> bool:
-        """Tell whether to make one after `epoch` finished epochs."""
-        enough = epoch - self._asked_epoch >= self._config.preview_interval
-        return enough and time.monotonic() - self._asked_at >= 60 * self._config.preview_minutes
+        self.cadence = Cadence(
+            epochs=config.preview_interval,
+            minutes=config.preview_minutes,
+            epoch=progress.epoch,
+            waits_at_first=False,
+        )
 
     def make(
         self, model: ConvVAE, *, step: int, epoch: int, best: bool, should_stop: Callable[[], bool]

@@ -141,7 +141,7 @@ def test_the_next_is_due_an_interval_after_the_last_was_asked_for(tmp_path: Path
     for progress.epoch in range(1, 6):
         due.append(checkpoints.due(progress))
         if due[-1]:
-            checkpoints.count_from(progress.epoch)
+            checkpoints.cadence.asked(progress.epoch)
     assert due == [False, True, False, True, False]
 
 
