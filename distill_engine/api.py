@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from distill_engine.names import checked_name, folder_name
     from distill_engine.replay import read_recorded, write_beginning
     from distill_engine.run_epochs import RunEpochs, run_epochs
-    from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs, lock_holder, open_lock
+    from distill_engine.run_folder import RunFolder, RunInfo, find, list_runs
     from distill_engine.run_history import History, Table
+    from distill_engine.run_lock import lock_holder, open_lock
     from distill_engine.run_reading import Reading, glance, outline, unreadable
     from distill_engine.run_removal import remove_run, size_of_run
     from distill_engine.run_state import RunState, fold, waits_for_disk
@@ -136,8 +137,9 @@ _ROOMS = {
     "names": ("checked_name", "folder_name"),
     "replay": ("read_recorded", "write_beginning"),
     "run_epochs": ("RunEpochs", "run_epochs"),
-    "run_folder": ("RunFolder", "RunInfo", "find", "list_runs", "lock_holder", "open_lock"),
+    "run_folder": ("RunFolder", "RunInfo", "find", "list_runs"),
     "run_history": ("History", "Table"),
+    "run_lock": ("lock_holder", "open_lock"),
     "run_reading": ("Reading", "glance", "outline", "unreadable"),
     "run_removal": ("remove_run", "size_of_run"),
     "run_state": ("RunState", "fold", "waits_for_disk"),

@@ -21,9 +21,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from distill_engine.audio.preprocessing import PreparedCorpus
 from distill_engine.bench_steps import RATES, ROUNDS, SIZES, STEADY_SECONDS, material
+from distill_engine.event_log import EventLog
 from distill_engine.events import Event
 from distill_engine.figures import Figure, in_turns, median_ratio
-from distill_engine.run_folder import EventLog, RunFolder
+from distill_engine.run_folder import RunFolder
 from distill_engine.training.computing import as_configured
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.dataset import PieceLoader, training_loader

@@ -31,7 +31,8 @@ from distill_engine.events import (
     encode,
 )
 from distill_engine.names import user_name
-from distill_engine.run_folder import RunFolder, lock_holder, trained_elsewhere
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder, trained_elsewhere
 from distill_engine.run_state import FOLDER_GONE
 from distill_engine.spawning import command_of, environment
 from distill_engine.start import Plan, new_run

@@ -43,7 +43,8 @@ _TRY_LOCK = """
 import os, sys
 from pathlib import Path
 from distill_engine.errors import DistillError
-from distill_engine.run_folder import RunFolder, RunLock, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock, lock_holder
 folder = RunFolder(Path(sys.argv[1]))
 lock = RunLock(folder)
 child = os.fork()

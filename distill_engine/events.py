@@ -381,8 +381,11 @@ AnyEvent = (
     | RunFailed
 )
 
+Ending = RunStopped | RunFinished | RunFailed
+"""The last event of each stretch."""
+
 ENDINGS = (RunStopped, RunFinished, RunFailed)
-"""The events one of which is the last of each stretch."""
+"""Its types."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

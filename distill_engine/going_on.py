@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill_engine import run_folder
+from distill_engine.event_log import last_event
 from distill_engine.events import REASONS, RunFinished
 from distill_engine.run_folder import RunFolder
 from distill_engine.training.config import TrainingConfig
@@ -27,7 +27,7 @@ def what_lets_go_on(folder: RunFolder) -> str:
         DistillError: its configuration can't be read.
     """
     config = load_config(folder.config_file, TrainingConfig())
-    last = run_folder.last_event(folder)
+    last = last_event(folder)
     reason = last.reason if isinstance(last, RunFinished) else ""
     if reason == REASONS["minutes"]:
         return f"--set max_minutes={2 * config.max_minutes:g}"

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from distill_engine.errors import DistillError
-from distill_engine.events import Event, RunFailed, RunFinished, RunStopped
-from distill_engine.run_folder import RunFolder, RunLock, refuse_links
+from distill_engine.events import Ending, Event, RunFailed, RunFinished, RunStopped
+from distill_engine.run_folder import RunFolder, refuse_links
+from distill_engine.run_lock import RunLock
 from distill_engine.settings import load_settings, notify
-
-Ending = RunStopped | RunFinished | RunFailed
 
 
 def train_run(folder: RunFolder, show: Callable[[Event], None]) -> int:

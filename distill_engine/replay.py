@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from distill_engine.control import POLL_SECONDS, Control
+from distill_engine.event_log import EventLog
 from distill_engine.events import (
     AnyCommand,
     AnyEvent,
@@ -36,7 +37,8 @@ from distill_engine.events import (
     decode,
     encode,
 )
-from distill_engine.run_folder import EventLog, RunFolder, RunLock
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock
 
 
 def read_recorded(path: Path) -> list[AnyEvent]:

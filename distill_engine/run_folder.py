@@ -1,48 +1,29 @@
-"""A run's folder: the names inside it, making one, finding one, its event log, and the lock its only writer holds.
+"""A run's folder: the names inside it, what it was started with, making one, finding one.
 
-The lock is a POSIX record lock, not flock: a forked helper doesn't inherit it, so a killed worker's run is free at
-once, and a reader can ask who holds it (F_GETLK) without ever taking it. Such a lock falls with *any* close of the
-file in its process, so only `RunLock` ever opens the file there. Where the file system has no locks, a heartbeat stands
-in.
+Its log stands in `event_log`, the right to write into it in `run_lock`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import stat
-import struct
-import sys
-import threading
-import time
 import uuid
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from distill_engine import atomic, heartbeat, home
+from distill_engine import atomic, home
 from distill_engine.errors import DistillError, NotFoundError, RunGoneError, UsageError
-from distill_engine.events import LONGEST_LINE, AnyEvent, Count, Event, Moment, decode, encode
-from distill_engine.heartbeat import Heartbeat
+from distill_engine.events import Moment
 from distill_engine.names import checked_name, nearest_words
-from distill_engine.room import keep_room
-from distill_engine.small_files import UNREADABLE, opened, read_small, written_stretches
+from distill_engine.small_files import UNREADABLE, read_small
 from distill_engine.words import shown
 
 RUN_FILE = "run.json"
 EVENTS_FILE = "events.jsonl"
-
-ROOM_KEPT = 1 << 16
-"""Bytes: two hundred events, or as many orders."""
-
-_BLOCK = 1 << 16
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,216 +206,6 @@ def find(run: str) -> RunFolder:
     raise NotFoundError(f"there is no run {run!r}", nearest_words(run, [folder.name for folder in runs], "runs"))
 
 
-def last_event(folder: RunFolder) -> AnyEvent | None:
-    """Return the event on the last whole line; None where there is no line, or none that this version understands."""
-    try:
-        with os.fdopen(opened(folder.events_file), "rb") as file:
-            line = _last_line(file.fileno())
-    except FileNotFoundError:
-        return None
-    try:
-        return decode(line)
-    except ValueError:  # what a power cut left; a worker cuts it off
-        return None
-
-
-def answered_commands(folder: RunFolder) -> frozenset[str]:
-    """Return the ids of all commands that were carried out or refused."""
-    with folder.events_file.open("rb") as file:
-        answers = [_answer(line) for line in file if line.startswith(b'{"type":"CommandAnswered"')]
-    return frozenset(answer.id for answer in answers if answer is not None and answer.answer != "heard")
-
-
-def _answer(line: bytes) -> _Answer | None:
-    try:
-        return msgspec.json.decode(line, type=_Answer)
-    except UNREADABLE:  # another version's, or rubbish: neither may keep a run from going on
-        return None
-
-
-class _Answer(msgspec.Struct):
-    id: str
-    answer: str
-
-
-class EventLog:
-    """Appends events to a run's log, numbering them. Only the holder of the run's lock may make one.
-
-    A line goes out in one write, so a reader sees whole lines but for a last one torn by a kill; opening the log cuts
-    such a line off. Lines that the disk doesn't take wait in memory, in their order, and room is kept for some behind
-    the end of the file, so that of a full disk one can be told.
-    """
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._path = folder.events_file
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        self.last_seq = self._mend()
-        self._waiting: deque[bytes] = deque()
-        self._writing = threading.Lock()
-        self._room_to = 0
-        self._torn_at = -1
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether lines wait for the disk."""
-        return bool(self._waiting)
-
-    def append(self, event: Event) -> Event:
-        """Write the event with the next `seq` and the time, or let it wait for the disk; return it as numbered."""
-        numbered = msgspec.structs.replace(event, seq=self.last_seq + 1, time=time.time())
-        self.last_seq = numbered.seq
-        self._waiting.append(encode(numbered))
-        with contextlib.suppress(OSError):
-            self.catch_up()
-        return numbered
-
-    def catch_up(self) -> None:
-        """Write what waits; OSError where the disk doesn't take it."""
-        with self._writing, self._named():
-            while self._waiting:
-                self._write(self._waiting[0])
-                self._waiting.popleft()
-
-    def sync(self) -> None:
-        """Write what waits and make it durable; OSError where that can't be."""
-        self.catch_up()
-        with self._named():
-            os.fsync(self._descriptor)
-
-    def close(self) -> None:
-        """As `sync`, and let go of the file and of the room behind its end."""
-        try:
-            self.sync()
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size)
-        finally:
-            os.close(self._descriptor)
-
-    def _write(self, line: bytes) -> None:
-        if self._torn_at >= 0:
-            os.ftruncate(self._descriptor, self._torn_at)
-            self._torn_at, self._room_to = -1, 0
-        end = os.fstat(self._descriptor).st_size
-        if end + len(line) + ROOM_KEPT // 2 > self._room_to:
-            keep_room(self._descriptor, end, ROOM_KEPT)
-            self._room_to = end + ROOM_KEPT
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            self._torn_at = end
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        """Let what goes wrong tell the file: a descriptor has no name."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = str(self._path)
-            raise
-
-    def _mend(self) -> int:
-        """Cut off what follows the last line that is an event; return that event's `seq`, 0 where there is none.
-
-        A kill leaves a torn line, a power cut perhaps a stretch of zeros, or one that was never written.
-        """
-        written = written_stretches(self._descriptor)
-        os.ftruncate(self._descriptor, written[-1][1] if written else 0)
-        while tail := _tail(self._descriptor):
-            line = _last_line(self._descriptor)
-            seq = _seq(line)
-            if seq and tail.endswith(b"\n"):
-                return seq
-            bad = len(tail.rpartition(b"\n")[2]) or len(line) + 1
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - bad)
-        return 0
-
-
-def keep_room_for_commands(folder: RunFolder) -> None:
-    """Let orders be written on a full disk too. Only the holder of the run's lock may ask for it."""
-    descriptor = os.open(folder.commands_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        keep_room(descriptor, os.fstat(descriptor).st_size, ROOM_KEPT)
-    finally:
-        os.close(descriptor)
-
-
-def _seq(line: bytes) -> int:
-    """Return the number of the event on a line, 0 if it is none."""
-    try:
-        return msgspec.json.decode(line, type=_Numbered).seq
-    except UNREADABLE:
-        return 0
-
-
-class _Numbered(msgspec.Struct):
-    seq: Count
-
-
-def _last_line(descriptor: int) -> bytes:
-    """Return the last whole line of a file, empty where there is none."""
-    return b"".join(_tail(descriptor).rpartition(b"\n")[0].rsplit(b"\n", 1)[-1:])
-
-
-def _tail(descriptor: int) -> bytes:
-    """Return the end of a file: all of it, or enough to hold its last whole line and what follows, if that is one."""
-    start = size = os.fstat(descriptor).st_size
-    blocks: list[bytes] = []
-    ends = 0
-    while ends < 2 and start > 0 and size - start < LONGEST_LINE:
-        end, start = start, max(0, start - _BLOCK)
-        blocks.append(os.pread(descriptor, end - start, start))
-        ends += blocks[-1].count(b"\n")
-    return b"".join(reversed(blocks))
-
-
-class RunLock:
-    """The right to write into a run folder, held until `release` or the end of the process, however it ends."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._descriptor = open_lock(folder.lock_file)
-        self._heartbeat: Heartbeat | None = None
-        if not self._locked(folder):
-            os.close(self._descriptor)
-            raise trained_elsewhere(folder, lock_holder(folder))
-
-    def _locked(self, folder: RunFolder) -> bool:
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            if error.errno not in heartbeat.NO_LOCKS:
-                raise
-            self._heartbeat = heartbeat.take(folder.heartbeat_file)
-            return self._heartbeat is not None
-        return True
-
-    @property
-    def is_heartbeat(self) -> bool:
-        """Whether a heartbeat stands in for a lock that the file system hasn't got."""
-        return self._heartbeat is not None
-
-    def release(self) -> None:
-        """Let another process write."""
-        if self._heartbeat:
-            self._heartbeat.stop()
-        os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
-def open_lock(path: Path) -> int:
-    """Open a file to lock, which is the user's alone: whoever may open it can also lock it, and let others wait."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:  # made by an earlier version, or unpacked
-        with contextlib.suppress(OSError):
-            os.fchmod(descriptor, 0o600)
-    return descriptor
-
-
 def refuse_links(folder: RunFolder) -> None:
     """Raise DistillError where something in a run's folder is a link: a run's writing must not land elsewhere."""
     for place, folders, files in os.walk(folder.path):
@@ -445,50 +216,3 @@ def refuse_links(folder: RunFolder) -> None:
                     f"run {folder.name} can't go on: in its folder {path.relative_to(folder.path)} is a link",
                     "what a run writes stays in its folder: put the file or folder itself there",
                 )
-
-
-def trained_elsewhere(folder: RunFolder, holder: int | None) -> DistillError:
-    """Return what one is told who wants to train a run that `holder` trains."""
-    message = f"run {folder.name} is being trained by process {holder}"
-    return DistillError(message, "wait until it ends, or end it first")
-
-
-def lock_holder(folder: RunFolder) -> int | None:
-    """Return the process id that holds the run's lock, None where nobody does. Asks, and never takes it.
-
-    A process on another machine is told by -1 or by an id that means nothing here: only that there is one is certain.
-    The process that holds the lock itself must not ask.
-    """
-    # struct flock, see fcntl(2): Linux has type, whence, start, length, pid; macOS start, length, pid, type, whence.
-    linux = sys.platform.startswith("linux")
-    layout = "hhqqi4x" if linux else "qqihh"
-    question = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if linux else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
-    try:
-        if not folder.lock_file.is_file():  # nor can anybody hold a pipe's
-            return None
-        descriptor = opened(folder.lock_file)  # to read, which is enough to ask: one may have no right to write
-    except FileNotFoundError:
-        return None
-    except PermissionError:  # another user's
-        return _holder_by_system(folder.lock_file) or heartbeat.holder(folder.heartbeat_file)
-    try:
-        answer = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *question)))
-    except OSError as error:
-        if error.errno not in heartbeat.NO_LOCKS:
-            raise
-        return heartbeat.holder(folder.heartbeat_file)
-    finally:
-        os.close(descriptor)
-    kind, holder = (answer[0], answer[4]) if linux else (answer[3], answer[2])
-    return None if kind == fcntl.F_UNLCK else holder
-
-
-def _holder_by_system(lock_file: Path) -> int | None:
-    """Return who holds a lock that one may not open, as the system's list of locks tells, which only Linux has."""
-    try:
-        inode, locks = lock_file.stat().st_ino, Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return None
-    # Such as "1: POSIX  ADVISORY  WRITE 4711 fd:00:2531452 0 EOF". Some file systems tell another device than stat.
-    held = (fields for line in locks if len(fields := line.split()) > 5 and fields[1] == "POSIX")
-    return next((int(one[4]) or -1 for one in held if one[5].rpartition(":")[2] == str(inode)), None)

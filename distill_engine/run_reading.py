@@ -34,7 +34,8 @@ from distill_engine.events import (
     VerdictReached,
     decode,
 )
-from distill_engine.run_folder import RunFolder, RunInfo, lock_holder
+from distill_engine.run_folder import RunFolder, RunInfo
+from distill_engine.run_lock import lock_holder
 from distill_engine.run_state import RunState, apply, fold
 from distill_engine.small_files import UNREADABLE, opened, read_small
 

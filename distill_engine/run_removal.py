@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from distill_engine.errors import DistillError
-from distill_engine.run_folder import RunFolder, RunLock, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock, lock_holder
 from distill_engine.words import shown
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from distill_engine import home, run_folder
 from distill_engine.datasets import Scan, describe, plain_data, scan
 from distill_engine.errors import ConfigError, DatasetError, DistillError, ModelFileError, UsageError
+from distill_engine.event_log import last_event
 from distill_engine.events import RunFinished
 from distill_engine.going_on import lets_go_on
 from distill_engine.library import LibraryEntry, find_model
 from distill_engine.names import checked_name, folder_name, name_from
-from distill_engine.run_folder import RunFolder, RunInfo, RunLock, refuse_links
+from distill_engine.run_folder import RunFolder, RunInfo, refuse_links
+from distill_engine.run_lock import RunLock
 from distill_engine.split import split_recordings
 from distill_engine.training.batch_fit import fitted
 from distill_engine.training.config import TrainingConfig, Value, declarations, get, replaced
@@ -182,7 +184,7 @@ def _prepare_to_resume(folder: RunFolder, settings: Sequence[str]) -> bool:
     config = load_config(folder.config_file, TrainingConfig())
     changed = apply_settings(config, settings)
     _refuse_what_is_fixed(config, changed)
-    last = run_folder.last_event(folder)
+    last = last_event(folder)
     if isinstance(last, RunFinished) and not lets_go_on(last, config, changed):
         return False
     if changed != config:

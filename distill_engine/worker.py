@@ -12,10 +12,8 @@ import logging
 import os
 import shlex
 import socket
-import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -23,12 +21,13 @@ import torch
 
 from distill_engine import atomic, home
 from distill_engine.axes import give_axes
-from distill_engine.control import Control
 from distill_engine.datasets import Scan, scan
 from distill_engine.errors import DatasetError, DistillError, DivergedError, StopRequestedError
+from distill_engine.event_log import EventLog, answered_commands, keep_room_for_commands
 from distill_engine.events import (
     PROTOCOL,
     REASONS,
+    Ending,
     Event,
     ModelAnalysed,
     PreprocessProgress,
@@ -44,10 +43,7 @@ from distill_engine.launched import place
 from distill_engine.library import free_name, list_models
 from distill_engine.models.model_info import SUFFIX
 from distill_engine.models.persistence import LoadedModel, load_model, save_model_from_checkpoint
-from distill_engine.patience import Patience
-from distill_engine.run_epochs import run_epochs
-from distill_engine.run_folder import EventLog, RunFolder, RunInfo, answered_commands, keep_room_for_commands
-from distill_engine.run_watch import RunWatch
+from distill_engine.run_folder import RunFolder, RunInfo
 from distill_engine.sampling import sampled
 from distill_engine.slider_presets import steered_presets
 from distill_engine.training import checkpoint
@@ -62,14 +58,14 @@ from distill_engine.training.loop import Outcome, Start, train
 from distill_engine.training.run import in_run
 from distill_engine.training.state import Progress
 from distill_engine.versions import versions
+from distill_engine.voice import Voice
 from distill_engine.words import encodable, shown
-from distill_engine.worker_log import WorkerLog, log_to
+from distill_engine.worker_log import log_to
 
 LEAST_SECONDS = 120.0
 """A model that trained for less makes no sound worth half a minute of analysis; `analyze` does it all the same."""
 
 Report = Callable[[Event], None]
-Ending = RunStopped | RunFinished | RunFailed
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +79,7 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]
     worker_log = log_to(folder.worker_log)
     log = EventLog(folder)
     keep_room_for_commands(folder)
-    voice = _Voice(folder, log, worker_log, show)
+    voice = Voice(folder, log, worker_log, show)
     try:
         with voice.control.heeding_signals():
             status, ending = _ended(folder, voice)
@@ -94,66 +90,7 @@ def work(folder: RunFolder, show: Callable[[Event], None]) -> tuple[int, Ending]
     return status, ending
 
 
-class _Voice:
-    """What a run says, to its log and whoever looks on, and what it hears: `restarted` tells of an earlier stretch."""
-
-    def __init__(self, folder: RunFolder, log: EventLog, worker_log: WorkerLog, show: Callable[[Event], None]) -> None:
-        self.restarted = log.last_seq > 0
-        self.control = Control(folder, self.tell, restarted=self.restarted)
-        self.patiently = Patience(folder.name, self.tell, self.control)
-        self._name = folder.name
-        self._log = log
-        self._worker_log = worker_log
-        self._show = show
-        self._watch = RunWatch(run_epochs(folder).done if self.restarted else ())
-        self._one_at_a_time = threading.Lock()
-
-    def tell(self, event: Event) -> None:
-        """Say it now; where the disk doesn't take it, the log remembers it."""
-        with self._one_at_a_time:
-            for told in self._watch.told(event):
-                self.patiently.heed(told)
-                self._show(self._log.append(told))
-
-    def report(self, event: Event) -> None:
-        """Say it, and wait until it is written."""
-        self.tell(event)
-        try:
-            self.patiently(self._log.catch_up)
-        except OSError:
-            if not self.control.stop_waits():  # that ends the run in order, as far as the disk lets it
-                raise
-
-    def sample(self, event: Event) -> None:
-        """Say it if it can be written: nobody waits for a sample, and none is remembered."""
-        if not self._log.is_behind:
-            self.tell(event)
-        self._worker_log.keep_small()
-
-    def end(self, ending: Ending) -> None:
-        """Say how the run ended, as the last that is said, and wait until that is written, unless the run failed."""
-        try:
-            if not isinstance(ending, RunFailed):
-                self.patiently(self._log.sync)
-        finally:
-            self.control.refuse_the_rest()
-            self.tell(ending)
-        if not isinstance(ending, RunFailed):
-            in_silence = Patience(self._name, lambda _event: None, _Signals(self.control))
-            in_silence(self._log.sync)
-
-
-@dataclass(frozen=True)
-class _Signals:
-    """All that ends a run which has said its last word, and still waits until its disk takes that."""
-
-    control: Control
-
-    def turn_away(self, _words: str) -> bool:
-        return bool(self.control.signal)
-
-
-def _ended(folder: RunFolder, voice: _Voice) -> tuple[int, Ending]:
+def _ended(folder: RunFolder, voice: Voice) -> tuple[int, Ending]:
     """Train; return the exit status and the event that tells how it ended, whatever happens."""
     try:
         try:
@@ -169,7 +106,7 @@ def _ended(folder: RunFolder, voice: _Voice) -> tuple[int, Ending]:
     return 128 + signalled if isinstance(ending, RunStopped) and signalled else 0, ending
 
 
-def _train(folder: RunFolder, voice: _Voice) -> RunStopped | RunFinished:
+def _train(folder: RunFolder, voice: Voice) -> RunStopped | RunFinished:
     """Train, and return the event that tells how it ended."""
     info, config = _decided(folder)
     torch.set_num_threads(info.threads)
@@ -178,7 +115,7 @@ def _train(folder: RunFolder, voice: _Voice) -> RunStopped | RunFinished:
 
 
 def _train_as_decided(
-    folder: RunFolder, info: RunInfo, config: TrainingConfig, voice: _Voice
+    folder: RunFolder, info: RunInfo, config: TrainingConfig, voice: Voice
 ) -> RunStopped | RunFinished:
     control, report = voice.control, voice.report
     start = _begin(folder, info, config, voice.restarted, report)
@@ -191,7 +128,7 @@ def _train_as_decided(
     try:
         with sampled(voice.sample, gpu_uuids(config.device)):
             found = _scan(Path(info.dataset), report, control.stop_asked)
-            config = _compiled_or_not(folder, config, found, report)
+            config = _compiled_or_not(folder, config, found, voice)
             outcome = train(
                 found,
                 config,
@@ -214,7 +151,7 @@ def _train_as_decided(
     return ending
 
 
-def _left(info: RunInfo, outcome: Outcome, voice: _Voice) -> RunStopped | RunFinished:
+def _left(info: RunInfo, outcome: Outcome, voice: Voice) -> RunStopped | RunFinished:
     """Keep what the run's end promises, and return its last event."""
     checkpoint = outcome.checkpoint
     if outcome.ending == "stopped" or checkpoint is None:
@@ -296,14 +233,14 @@ def _decided(folder: RunFolder) -> tuple[RunInfo, TrainingConfig]:
     return settled, chosen
 
 
-def _compiled_or_not(folder: RunFolder, config: TrainingConfig, found: Scan, report: Report) -> TrainingConfig:
+def _compiled_or_not(folder: RunFolder, config: TrainingConfig, found: Scan, voice: Voice) -> TrainingConfig:
     """Decide whether the network is compiled, and keep it; say why not where it was asked for."""
     steps = estimate(config, found.seconds, len(found.used)).steps
     chosen, reason = settled(config, steps, home.cache_folder())
     if chosen != config:
-        save_config(folder.config_file, chosen)
+        voice.patiently(lambda: save_config(folder.config_file, chosen))
     if reason:
-        report(
+        voice.report(
             WarningRaised(
                 kind="compile",
                 message="the network isn't compiled",
@@ -403,7 +340,7 @@ def _scan(dataset: Path, report: Report, should_stop: Callable[[], bool]) -> Sca
     return found
 
 
-def _stopped(info: RunInfo, outcome: Outcome, voice: _Voice) -> RunStopped:
+def _stopped(info: RunInfo, outcome: Outcome, voice: Voice) -> RunStopped:
     """Keep what the order asks for, answer it, and return the run's last event."""
     order, saved = outcome.order, outcome.checkpoint
     name = in_run(saved) if saved else ""

@@ -38,7 +38,8 @@ from distill_engine.events import (
     decode,
     encode,
 )
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder
 from distill_engine.start import Wishes, plan_run
 from distill_engine.training.config import Value
 from tests.engine.recordings import cut, good

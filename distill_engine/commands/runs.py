@@ -109,12 +109,13 @@ def stop(name: str, now: bool, timeout: float) -> None:
     """
     from distill_engine import run_folder
     from distill_engine.client import NotRunningError
+    from distill_engine.event_log import last_event
     from distill_engine.events import Stop, StopNow
-    from distill_engine.run_folder import lock_holder
+    from distill_engine.run_lock import lock_holder
 
     folder = run_folder.find(name)
     if lock_holder(folder) is None:
-        if run_folder.last_event(folder) is None:
+        if last_event(folder) is None:
             raise DistillError(f"run {shown(folder.name)} has no worker yet", "if it is just being started, ask again")
         say(_how_it_ended(folder))
         return
@@ -246,7 +247,7 @@ def _wait_until_let_go(folder: RunFolder) -> None:
 
     What was asked for is done by then; its model may still be analysed for half a minute.
     """
-    from distill_engine.run_folder import lock_holder
+    from distill_engine.run_lock import lock_holder
 
     deadline = time.monotonic() + LET_GO_SECONDS
     while lock_holder(folder) is not None and time.monotonic() < deadline:

@@ -90,6 +90,7 @@ def resume(name: str, settings: tuple[str, ...], detach: bool, as_json: bool) ->
     """Go on with RUN, from its newest checkpoint or its pause."""
     from distill_engine import run_folder
     from distill_engine.going_on import what_lets_go_on
+    from distill_engine.run_lock import lock_holder
     from distill_engine.settings import load_settings
     from distill_engine.start import prepare_to_resume
 
@@ -97,7 +98,7 @@ def resume(name: str, settings: tuple[str, ...], detach: bool, as_json: bool) ->
         _follow(here)
     load_settings()
     folder = run_folder.find(name)
-    if not settings and run_folder.lock_holder(folder) is not None:
+    if not settings and lock_holder(folder) is not None:
         _unpause(folder, detach, as_json)
     elif prepare_to_resume(folder, settings):
         _begin(folder, detach, as_json)
@@ -250,7 +251,7 @@ def _unpause(folder: RunFolder, detach: bool, as_json: bool) -> None:
     from distill_engine.commands.runs import ordered, tell_done
     from distill_engine.console import json_line
     from distill_engine.events import Unpause
-    from distill_engine.run_folder import lock_holder
+    from distill_engine.run_lock import lock_holder
 
     answer = ordered(folder, Unpause)
     if detach and as_json:

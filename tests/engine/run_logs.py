@@ -36,7 +36,9 @@ import sys, time
 from pathlib import Path
 from distill_engine.control import Control
 from distill_engine.events import *
-from distill_engine.run_folder import EventLog, RunFolder, RunLock
+from distill_engine.event_log import EventLog
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock
 folder, deaf = RunFolder(Path(sys.argv[1])), "deaf" in sys.argv
 with RunLock(folder):
     log = EventLog(folder)

@@ -38,7 +38,8 @@ from distill_engine.events import (
     StopNow,
     WarningRaised,
 )
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder
 from distill_engine.start import Wishes, plan_run
 from tests.engine.runs import SMALL, write_dataset
 from tests.engine.writer import Writer, lines_of, new_run

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder
 from tests.engine.program import (
     ENDLESS,
     Program,

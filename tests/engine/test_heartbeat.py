@@ -12,7 +12,8 @@ import pytest
 
 from distill_engine import heartbeat
 from distill_engine.errors import DistillError
-from distill_engine.run_folder import RunFolder, RunLock, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock, lock_holder
 
 
 @pytest.fixture

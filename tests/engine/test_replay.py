@@ -15,7 +15,8 @@ import pytest
 from distill_engine.client import command
 from distill_engine.events import Checkpoint, Event, Pause, Preview, RunFinished, RunStopped, StepDone, Stop, Unpause
 from distill_engine.replay import read_recorded, write_beginning
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder
 from tests.recorded_runs import unpacked
 
 PATIENCE = 30.0

@@ -17,7 +17,8 @@ from distill_engine import run_folder
 from distill_engine.commands import runs
 from distill_engine.errors import DistillError, NotFoundError
 from distill_engine.events import RunFailed, RunStopped
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder
 from tests.engine.run_logs import epoch, living, new_run, prepared, started, step_done, write_log
 
 STOPPED = RunStopped(step=10, epoch=1, reason="anna@box", checkpoint="checkpoints/step-00000010.safetensors")

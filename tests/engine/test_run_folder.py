@@ -15,13 +15,16 @@ import pytest
 
 from distill_engine import run_folder
 from distill_engine.errors import DistillError, NotFoundError, UsageError
+from distill_engine.event_log import EventLog, last_event
 from distill_engine.events import WarningRaised
-from distill_engine.run_folder import EventLog, RunFolder, RunInfo, RunLock, lock_holder, refuse_links
+from distill_engine.run_folder import RunFolder, RunInfo, refuse_links
+from distill_engine.run_lock import RunLock, lock_holder
 
 HOLD = """
 import sys, time, os
 from pathlib import Path
-from distill_engine.run_folder import RunFolder, RunLock
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock
 lock = RunLock(RunFolder(Path(sys.argv[1])))
 if sys.argv[2:] and os.fork() == 0:
     time.sleep(60)
@@ -100,7 +103,7 @@ def test_a_last_line_torn_by_a_kill_is_cut_off() -> None:
     whole = folder.events_file.read_bytes()
     with folder.events_file.open("ab") as file:
         file.write(b'{"type":"WarningRaised","seq":2,"ti')
-    assert run_folder.last_event(folder) is not None
+    assert last_event(folder) is not None
     log = EventLog(folder)
     log.append(note("x" * 200_000))
     log.append(note("after a long line"))
@@ -108,7 +111,7 @@ def test_a_last_line_torn_by_a_kill_is_cut_off() -> None:
     lines = folder.events_file.read_bytes()
     assert lines.startswith(whole)
     assert [json.loads(line)["seq"] for line in lines.splitlines()] == [1, 2, 3]
-    last = run_folder.last_event(folder)
+    last = last_event(folder)
     assert isinstance(last, WarningRaised)
     assert last.message == "after a long line"
 
@@ -148,7 +151,7 @@ def test_rubbish_after_the_last_event_is_cut_off_and_the_run_goes_on(rubbish: by
     log.close()
     whole = folder.events_file.read_bytes()
     folder.events_file.write_bytes(whole + rubbish)
-    assert run_folder.last_event(folder) is None
+    assert last_event(folder) is None
     log = EventLog(folder)
     assert folder.events_file.read_bytes() == whole
     log.append(note("next"))
@@ -202,7 +205,8 @@ def test_asking_who_holds_a_run_never_takes_it() -> None:
     folder = made()
     assert lock_holder(folder) is None
     asking = (
-        "import sys; from pathlib import Path; from distill_engine.run_folder import RunFolder, lock_holder\n"
+        "import sys; from pathlib import Path\n"
+        "from distill_engine.run_folder import RunFolder; from distill_engine.run_lock import lock_holder\n"
         "while True: lock_holder(RunFolder(Path(sys.argv[1])))"
     )
     reader = subprocess.Popen([sys.executable, "-c", asking, str(folder.path)])

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from distill_engine import run_words
+from distill_engine.event_log import EventLog
 from distill_engine.events import (
     REASONS,
     Event,
@@ -25,7 +26,7 @@ from distill_engine.events import (
     SkippedFile,
     decode,
 )
-from distill_engine.run_folder import EventLog, RunFolder
+from distill_engine.run_folder import RunFolder
 from distill_engine.run_reading import Reading, outline, read
 from distill_engine.run_state import RunState, fold
 from distill_engine.run_words import DAY

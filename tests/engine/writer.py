@@ -16,7 +16,9 @@ import os, sys
 from pathlib import Path
 from distill_engine.control import Control
 from distill_engine.events import RunFinished, RunRestarted, RunStarted, WarningRaised
-from distill_engine.run_folder import EventLog, RunFolder, RunLock
+from distill_engine.event_log import EventLog
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock
 
 run = RunFolder(Path(sys.argv[1]))
 lock, log = RunLock(run), EventLog(run)

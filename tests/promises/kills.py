@@ -21,7 +21,7 @@ import torch
 
 from distill_engine.events import AnyEvent, CommandAnswered, PreprocessDone, PreprocessProgress, RunRestarted
 from distill_engine.models.persistence import load_model
-from distill_engine.run_folder import lock_holder
+from distill_engine.run_lock import lock_holder
 from distill_engine.training.checkpoint import list_checkpoints
 from distill_engine.training.config import Value
 from tests.engine.recordings import good

@@ -21,7 +21,8 @@ import psutil
 from distill_engine import home, worker_log
 from distill_engine.client import command, start_run
 from distill_engine.events import StopNow
-from distill_engine.run_folder import RunFolder, lock_holder
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import lock_holder
 from distill_engine.run_reading import glance
 from distill_engine.start import Wishes, plan_run
 from distill_engine.training.config import TrainingConfig

@@ -223,7 +223,8 @@ def _longest_list(value: object) -> int:
 _LOOK = """
 import os, sys
 from pathlib import Path
-from distill_engine.run_folder import RunFolder, list_runs, lock_holder
+from distill_engine.run_folder import RunFolder, list_runs
+from distill_engine.run_lock import lock_holder
 from distill_engine.run_reading import outline
 
 os.setgroups([])
@@ -243,7 +244,8 @@ assert [outline(folder).holder for folder in list_runs()] == [int(sys.argv[2])]
 _HOLD = """
 import sys
 from pathlib import Path
-from distill_engine.run_folder import RunFolder, RunLock
+from distill_engine.run_folder import RunFolder
+from distill_engine.run_lock import RunLock
 
 with RunLock(RunFolder(Path(sys.argv[1]))):
     print("held", flush=True)

@@ -23,6 +23,7 @@ from numpy.testing import assert_array_equal
 
 from distill_engine.atomic import TEMPORARY_PREFIX
 from distill_engine.audio.io import read_blocks
+from distill_engine.event_log import last_event
 from distill_engine.events import (
     AnyEvent,
     CheckpointSaved,
@@ -35,8 +36,9 @@ from distill_engine.events import (
     decode,
 )
 from distill_engine.models.persistence import load_model
-from distill_engine.run_folder import RunFolder, last_event, lock_holder
+from distill_engine.run_folder import RunFolder
 from distill_engine.run_history import History
+from distill_engine.run_lock import lock_holder
 from distill_engine.run_state import fold
 from distill_engine.start import Wishes, new_run, plan_run
 from distill_engine.training import checkpoint

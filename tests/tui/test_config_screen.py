@@ -13,8 +13,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from distill_engine.event_log import last_event
 from distill_engine.home import runs_folder, state_folder
-from distill_engine.run_folder import RunFolder, last_event, list_runs, lock_holder
+from distill_engine.run_folder import RunFolder, list_runs
+from distill_engine.run_lock import lock_holder
 from distill_engine.training.config import TrainingConfig, replaced
 from distill_engine.training.config_file import load_config, save_config
 from distill_tui.app import DistillApp

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from distill_engine.events import decode
-from distill_engine.run_folder import RunFolder, list_runs, lock_holder
+from distill_engine.run_folder import RunFolder, list_runs
+from distill_engine.run_lock import lock_holder
 from tests.engine.runs import write_dataset
 from tests.tui.terminal import PATIENCE, Terminal
 
